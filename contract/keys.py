@@ -1,0 +1,87 @@
+"""Every Redis key, spelled once.
+
+    role    key                  type     content
+    state   subscriptions        hash     subscription id -> record (`contract.subscriptions`)
+    state   sessions             hash     display -> its sessions, newest last (`contract.sessions`)
+    state   version              int      counts up with every change of the two above
+    frames  frame:{cam}          hash     the newest picture (`contract.frames`)
+    state   lease:{cam}          hash     which capture daemon reads the camera (`contract.leases`)
+    state   fence                int      last fencing number given out
+    state   ready:{pipeline}     zset     group -> ms from which it may be claimed   \\
+    state   running:{pipeline}   zset     group -> ms at which its lease ends         | `contract.work`
+    state   wake:{pipeline}      string   ms of the last wake-up sent                 |
+    state   group:{group}        hash     seen done lease tries tracks               /
+    state   detections           stream   results, one entry per subscription and frame (`contract.results`)
+    state   problems             stream   what the owner of a subscription must be told (`contract.problems`)
+    state   told:{...}           string   that it was told already; expires
+    state   node:{node}          string   a process's last sign of progress (`contract.nodes`)
+    state   nodes                zset     node -> ms of its last sign
+    state   secret:{cam}         string   user:password of the camera
+
+`cam` is a hash of a source without its credentials, `pipeline` one of a package's address, `group` one of (cam,
+pipeline, crop, orientation). No credential is part of a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NewType
+
+Cam = NewType("Cam", str)
+PipelineId = NewType("PipelineId", str)
+Group = NewType("Group", str)
+
+
+def digest(*parts: object) -> str:
+    """Return 16 hexadecimal digits that name `parts` (64 bits: a clash among a million names has odds of 3e-8)."""
+    return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).hexdigest()
+
+
+class Keys:
+    """The keys under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.subscriptions = f"{prefix}subscriptions"
+        self.sessions = f"{prefix}sessions"
+        self.version = f"{prefix}version"
+        self.fence = f"{prefix}fence"
+        self.detections = f"{prefix}detections"
+        self.problems = f"{prefix}problems"
+        self.nodes = f"{prefix}nodes"
+
+    def frame(self, cam: Cam) -> str:
+        """Key of the camera's newest frame."""
+        return f"{self.prefix}frame:{cam}"
+
+    def lease(self, cam: Cam) -> str:
+        """Key of the camera's lease."""
+        return f"{self.prefix}lease:{cam}"
+
+    def secret(self, cam: Cam) -> str:
+        """Key of the camera's credentials."""
+        return f"{self.prefix}secret:{cam}"
+
+    def ready(self, pipeline: PipelineId) -> str:
+        """Key of the pipeline's claimable groups."""
+        return f"{self.prefix}ready:{pipeline}"
+
+    def running(self, pipeline: PipelineId) -> str:
+        """Key of the pipeline's claimed groups."""
+        return f"{self.prefix}running:{pipeline}"
+
+    def wake(self, pipeline: PipelineId) -> str:
+        """Key of the pipeline's outstanding wake-up."""
+        return f"{self.prefix}wake:{pipeline}"
+
+    def group(self, group: Group) -> str:
+        """Key of the group's truth."""
+        return f"{self.prefix}group:{group}"
+
+    def told(self, *parts: str) -> str:
+        """Key that says that a problem was reported."""
+        return f"{self.prefix}told:{':'.join(parts)}"
+
+    def node(self, node: str) -> str:
+        """Key of a process's last sign."""
+        return f"{self.prefix}node:{node}"
