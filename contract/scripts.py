@@ -21,17 +21,17 @@ class Script:
         self._names = names
 
     @cached_property
-    def text(self) -> bytes:
+    def text(self) -> str:
         """The files' text, one after the other."""
-        return b"\n".join((files("contract") / "lua" / name).read_bytes() for name in self._names)
+        return "\n".join((files("contract") / "lua" / name).read_text() for name in self._names)
 
     @cached_property
     def _sha(self) -> str:
-        return hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Run it and return its reply as redis-py gives it."""
         try:
-            return redis.evalsha(self._sha, len(keys), *keys, *args)  # type: ignore[arg-type]
+            return redis.evalsha(self._sha, len(keys), *keys, *args)
         except NoScriptError:
             return redis.eval(self.text, len(keys), *keys, *args)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import cast
 
 import kombu.exceptions
 from celery import Celery
@@ -54,4 +53,4 @@ class Waker:
                 log.debug("no wake-up sent for pipeline %s: %s", pipeline, exc)
 
     def _queue_is_empty(self) -> bool:
-        return cast("int", self._broker.llen(self._queue_key)) == 0
+        return self._broker.llen(self._queue_key) == 0
