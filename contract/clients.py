@@ -26,11 +26,12 @@ AnyPipeline: TypeAlias = "redis.client.Pipeline | redis.asyncio.client.Pipeline"
 Down = (redis.ConnectionError, redis.TimeoutError)
 
 
-def _options(name: str) -> dict[str, Any]:
+def _options(url: str, name: str) -> dict[str, Any]:
+    # redis-py refuses the two where they mean nothing: on a socket file.
+    tcp = {} if url.startswith("unix://") else {"socket_connect_timeout": _CONNECT_TIMEOUT_S, "socket_keepalive": True}
     return {
+        **tcp,
         "socket_timeout": SOCKET_TIMEOUT_S,
-        "socket_connect_timeout": _CONNECT_TIMEOUT_S,
-        "socket_keepalive": True,
         "health_check_interval": 10,
         "client_name": f"detector-{name}",
         "decode_responses": False,
@@ -40,10 +41,10 @@ def _options(name: str) -> dict[str, Any]:
 def connect(url: str, name: str) -> redis.Redis:
     """Return a client (thread-safe, lazy) of the server at `url`; `name` shows in CLIENT LIST."""
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), _RETRIES)
-    return redis.Redis.from_url(url, retry=retry, **_options(name))
+    return redis.Redis.from_url(url, retry=retry, **_options(url, name))
 
 
 def connect_async(url: str, name: str) -> redis.asyncio.Redis:
     """Return an asyncio client (lazy) of the server at `url`; `name` shows in CLIENT LIST."""
     retry = AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), _RETRIES)
-    return redis.asyncio.Redis.from_url(url, retry=retry, **_options(name))
+    return redis.asyncio.Redis.from_url(url, retry=retry, **_options(url, name))
