@@ -41,7 +41,7 @@ for _ = 1, tonumber(ARGV[11]) do
   i = i + 4 + entries * 4
 end
 if added > 0 then
-  redis.call('XTRIM', stream, 'MINID', '~', now - retention_ms)
+  redis.call('XTRIM', stream, 'MINID', '~', math.floor(now) - retention_ms)
 end
 
 reap(pipeline)

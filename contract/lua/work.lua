@@ -1,8 +1,9 @@
 -- Shared by mark, turn and renew: the clock, and the two moves that keep work from being lost.
--- ARGV[1] is the key prefix, ARGV[2] the wake expiry in ms. All times are this server's, in ms.
+-- ARGV[1] is the key prefix, ARGV[2] the wake expiry in ms. All times are this server's, in ms; with
+-- their microseconds, so that two groups marked in the same millisecond still have an order (fairness).
 local prefix, wake_ms = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = clock[1] * 1000 + clock[2] / 1000
 
 local WAKE_KEPT_MS = 60000
 local FIRST_DELAY_MS, LONGEST_DELAY_MS = 250, 30000

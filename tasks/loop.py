@@ -1,0 +1,136 @@
+"""The loop of one wake-up: turn, compute, turn, … until nothing is left or its time is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+
+from contract import clients
+from contract.keys import Group
+from contract.work import LEASE_MS, Claim, Finished, Turn, Turner, Wake
+from tasks.slots import Slot
+
+#: Other pipelines get their share of a worker's threads after this.
+LOOP_S = 0.5
+
+Compute = Callable[[Turn], Sequence[Finished]]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one loop did."""
+
+    frames: int = 0
+    batches: int = 0
+    refused: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.frames} frames in {self.batches} batches"
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Works on one pipeline.
+
+    Attributes:
+        compute: from a turn's claims to one `Finished` for each; must not raise.
+        send: sends the wake-up that is due.
+        stopping: set when the process is to end: finish, claim no more.
+    """
+
+    turner: Turner
+    slot: Slot
+    compute: Compute
+    send: Callable[[Wake], None]
+    renewals: Renewals
+    stopping: Event
+    batch_max: int
+    loop_s: float = LOOP_S
+
+    def run(self) -> Tally:
+        """Answer one wake-up; return what was done. What is left when the time is over has been armed."""
+        tally = Tally()
+        if not self.slot.enter():
+            return tally
+        wake = Wake.NO
+        try:
+            wake = self._turns(tally)
+        finally:
+            # Left before the wake-up is sent: it may come straight back to this process.
+            if self.slot.leave():
+                wake = Wake.SEND
+            self.send(wake)
+        return tally
+
+    def _turns(self, tally: Tally) -> Wake:
+        deadline = time.monotonic() + self.loop_s
+        batch, finished = "", tuple[Finished, ...]()
+        while True:
+            in_time = time.monotonic() < deadline and not self.stopping.is_set()
+            turn = self.turner.turn(
+                room=self.batch_max if in_time else 0,
+                answers_wake=self.slot.answer(),
+                batch=batch,
+                finished=finished,
+            )
+            tally.refused += turn.refused
+            if not turn.claims:
+                return turn.wake
+            self.send(turn.wake)
+            with self.renewals.keep(self.turner, turn.batch, turn.claims):
+                finished = tuple(self.compute(turn))
+            batch = turn.batch
+            tally.batches += 1
+            tally.frames += len(finished)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    turner: Turner
+    batch: str
+    groups: tuple[Group, ...]
+
+
+@dataclass(slots=True)
+class Renewals:
+    """Prolongs the leases of all batches that this process computes, three times per lease."""
+
+    every_s: float = LEASE_MS / 3000
+    _held: set[_Held] = field(default_factory=set)
+    _lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def keep(self, turner: Turner, batch: str, claims: Sequence[Claim]) -> Iterator[None]:
+        """Hold the leases of `claims` while the block runs."""
+        held = _Held(turner, batch, tuple(claim.group for claim in claims))
+        with self._lock:
+            self._held.add(held)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(held)
+
+    def renew(self) -> None:
+        """Prolong what is held now. A server that is away is left to the next round: the lease says what counts."""
+        with self._lock:
+            held = tuple(self._held)
+        for each in held:
+            try:
+                each.turner.renew(each.batch, each.groups)
+            except clients.Down:
+                return
+
+    def start(self, stop: Event) -> Thread:
+        """Renew in a thread of its own until `stop` is set."""
+
+        def forever() -> None:
+            while not stop.wait(self.every_s):
+                self.renew()
+
+        thread = Thread(target=forever, name="renewals", daemon=True)
+        thread.start()
+        return thread

@@ -1,0 +1,198 @@
+"""What one worker process holds, and how a wake-up finds it.
+
+Built on first use, so after any fork: sockets and CUDA contexts must not be shared.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections import Counter, defaultdict
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+from celery import Celery
+
+import mpta
+from contract import clients, frames, nodes, problems, sessions, subscriptions, wakeups
+from contract import settings as settings_of
+from contract.keys import Keys, PipelineId
+from contract.problems import Code
+from contract.settings import Settings
+from contract.subscriptions import GroupPlan, Wanted
+from contract.work import Finished, Turn, Turner, Wake
+from tasks import gpu
+from tasks.actions import Actions, Job
+from tasks.batch import Batch, Pipeline, World
+from tasks.loop import Loop, Renewals, Tally
+from tasks.packages import Load, Packages
+from tasks.slots import Slot
+
+log = logging.getLogger(__name__)
+
+#: How often a worker looks whether the wishes changed when no work tells it.
+RECONCILE_S = 0.5
+#: A camera whose pipeline fails is told so at most this often.
+FAILED_QUIET_MS = 10_000
+
+
+class Runtime:
+    """One worker process: its connections, packages, slots and threads."""
+
+    def __init__(self, settings: Settings, load: Load | None = None) -> None:
+        self.settings = settings
+        self.keys = Keys(settings.key_prefix)
+        self.state = clients.connect(settings.state, "worker")
+        self.frames = clients.connect(settings.frames, "worker")
+        self.device = gpu.device(settings.device)
+        self.packages = Packages(settings, load or self._load, self._loaded)
+        self.actions = Actions()
+        self.counts: Counter[str] = Counter()
+        self._world = World(Wanted(-1))
+        self._world_lock = Lock()
+        self._renewals = Renewals()
+        self._slots: defaultdict[PipelineId, Slot] = defaultdict(Slot)
+        self._pulse = nodes.Pulse("worker")
+        self._stopping, self._closed = Event(), Event()
+        self._threads: list[Thread] = []
+        self._waker: wakeups.Waker | None = None
+
+    def start(self, app: Celery) -> None:
+        """Begin to keep packages loaded, leases renewed, and signs of life given."""
+        self._waker = wakeups.Waker(app, self.settings, "worker")
+        self._threads = [
+            self._renewals.start(self._closed),
+            self.packages.start(self._closed),
+            Thread(target=self._reconcile, name="reconcile", daemon=True),
+            Thread(target=self._sign, name="sign", daemon=True),
+        ]
+        for thread in self._threads[-2:]:
+            thread.start()
+        log.info("worker ready on %s, batches of up to %d", self.device, self.batch_max)
+
+    def stop_claiming(self) -> None:
+        """Let running loops finish their batch and return."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """End the threads and say goodbye."""
+        self._stopping.set()
+        self._closed.set()
+        self.actions.close()
+        for thread in self._threads:
+            thread.join(timeout=2.0)
+        try:
+            pipe = self.state.pipeline()
+            nodes.remove(pipe, self.keys, self._pulse.id)
+            pipe.execute()
+        except clients.Down:
+            log.warning("the state server is away; this worker's sign expires there by itself")
+
+    @property
+    def batch_max(self) -> int:
+        """Frames per batch."""
+        return self.settings.batch_max or (4 if self.device == "cpu" else 16)
+
+    def work(self, pipeline: PipelineId) -> str:
+        """Answer a wake-up; return what was done, in words for Flower."""
+        package = self.packages.get(pipeline)
+        if package is None:
+            return "package not loaded"
+        try:
+            tally = self._loop(pipeline, package).run()
+        except clients.Down as exc:
+            log.warning("a server is away (%s); what was claimed is taken up again", type(exc).__name__)
+            return "server away"
+        self._count(tally)
+        return str(tally)
+
+    def _loop(self, pipeline: PipelineId, package: Pipeline) -> Loop:
+        turner = Turner(
+            redis=self.state,
+            keys=self.keys,
+            pipeline=pipeline,
+            retention_ms=self.settings.results_retention_ms,
+        )
+        read = functools.partial(frames.get_many, self.frames, self.keys)
+        target = package.manifest.redis
+
+        def act(job: Job) -> None:
+            if target is not None:
+                self.actions.submit(target, job)
+
+        batch = Batch(package, read, self._failed, act)
+
+        def compute(turn: Turn) -> list[Finished]:
+            return batch.compute(turn.claims, self._world_at(turn.version))
+
+        def send(wake: Wake) -> None:
+            if self._waker is not None:
+                self._waker.wake({pipeline: wake})
+
+        return Loop(
+            turner, self._slots[pipeline], compute, send, self._renewals, self._stopping, batch_max=self.batch_max
+        )
+
+    def _count(self, tally: Tally) -> None:
+        if tally.batches:
+            self._pulse.progress()
+        self.counts.update(frames=tally.frames, batches=tally.batches, refused=tally.refused)
+
+    def _world_at(self, version: int) -> World:
+        """Return the wishes of `version` or newer: a session set before a frame was captured is known by now."""
+        with self._world_lock:
+            if self._world.wanted.version != version:
+                self._world = self._read_world()
+            return self._world
+
+    def _read_world(self) -> World:
+        pipe = self.state.pipeline(transaction=True)
+        subscriptions.queue_read(pipe, self.keys)
+        sessions.queue_read(pipe, self.keys)
+        version, records, changes = pipe.execute()
+        return World(subscriptions.decode_read(self.keys, version, records), sessions.decode_read(changes))
+
+    def _load(self, path: Path) -> Pipeline:
+        return mpta.load(path, device=self.device, threads=self.settings.torch_threads)
+
+    def _loaded(self, pipeline: PipelineId) -> None:
+        """Work may have waited for this package."""
+        if self._waker is not None:
+            self._waker.wake({pipeline: Wake.SEND})
+
+    def _failed(self, plan: GroupPlan, text: str) -> None:
+        self.counts["failed"] += 1
+        for subscription in plan.subscriptions:
+            problems.tell(self.state, self.keys, subscription, Code.MODEL_FAILED, text, quiet_ms=FAILED_QUIET_MS)
+
+    def _reconcile(self) -> None:
+        while not self._closed.wait(RECONCILE_S):
+            try:
+                world = self._world_at(subscriptions.read_version(self.state, self.keys))
+                self.packages.want(world.wanted.pipelines)
+                self._tell_failures(world)
+            except clients.Down as exc:
+                log.debug("the state server is away: %s", exc)
+
+    def _tell_failures(self, world: World) -> None:
+        for subscription in world.wanted.subscriptions.values():
+            failure = self.packages.failure(subscription.pipeline)
+            if failure is not None:
+                problems.tell(self.state, self.keys, subscription, failure.code, failure.text)
+
+    def _sign(self) -> None:
+        while not self._closed.wait(nodes.SIGN_S):
+            load = gpu.load(self.device)
+            facts = {"device": self.device, "pipelines": self.packages.loaded, **self.counts, **self.actions.counts}
+            try:
+                pipe = self.state.pipeline()
+                nodes.put(pipe, self.keys, self._pulse.sign(gpu=load.gpu, gpu_memory=load.gpu_memory, **facts))
+                pipe.execute()
+            except clients.Down as exc:
+                log.debug("no sign of life given: %s", exc)
+
+
+@functools.cache
+def current() -> Runtime:
+    """Return this process's runtime."""
+    return Runtime(settings_of.load())
