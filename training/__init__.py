@@ -1,0 +1,1 @@
+"""Trains and measures the demo package: rendered forecourts in, `models/forecourt.mpta` out."""
