@@ -205,7 +205,7 @@ def test_old_results_leave_the_stream(redis: Redis, keys: Keys) -> None:
 
     finish(turner, claim(turner))
 
-    assert cast("int", redis.xlen(keys.detections)) < 150
+    assert redis.xlen(keys.detections) < 150
 
 
 def test_groups_get_even_shares_under_five_fold_overload(turner: Turner) -> None:
