@@ -56,9 +56,9 @@ def put(redis: Redis, keys: Keys, frame: Frame, ttl_ms: int) -> bool:
     return bool(_PUT(redis, [keys.frame(frame.cam)], args))
 
 
-def touch(redis: Redis, keys: Keys, cam: Cam, ttl_ms: int) -> None:
-    """Say that the stored picture was seen again unchanged: it is as fresh as a new one."""
-    redis.pexpire(keys.frame(cam), ttl_ms)
+def touch(redis: Redis, keys: Keys, cam: Cam, ttl_ms: int) -> bool:
+    """Say that the stored picture was seen again unchanged: it is as fresh as a new one. False: it is gone."""
+    return bool(redis.pexpire(keys.frame(cam), ttl_ms))
 
 
 def queue_get(pipe: AnyPipeline, keys: Keys, cam: Cam) -> None:

@@ -12,11 +12,12 @@ while i <= #ARGV do
     local seen, done = unpack(redis.call('HMGET', key, 'seen', 'done'))
     if not seen or tonumber(seen) < tonumber(seq) then
       redis.call('HSET', key, 'seen', seq)
-      redis.call('PEXPIRE', key, ttl_ms)
       if tonumber(seq) > tonumber(done or 0) and not redis.call('ZSCORE', running, group) then
         redis.call('ZADD', ready, 'NX', now, group)
       end
     end
+    -- Also when it is known: an unchanged snapshot is marked again and again, and must not become news by expiry.
+    redis.call('PEXPIRE', key, ttl_ms)
   end
   reap(pipeline)
   wakes[#wakes + 1] = arm(pipeline)
