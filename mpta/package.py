@@ -61,11 +61,11 @@ def open_package(
     limits = limits or Limits()
     if path.is_dir():
         home, digests = path, _folder(path, limits)
-        return _package(path.stem, home, digests)
+        return _package(path.name, home, digests)
     home = Path(tempfile.mkdtemp(prefix=".unpack-", dir=cache_dir))
     try:
         digests = _unpack(path, home, limits)
-        package = _package(path.stem, home, digests) if cache_dir is None else _cached(path.stem, home, digests)
+        package = _package(path.name, home, digests) if cache_dir is None else _cached(path.name, home, digests)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
@@ -173,7 +173,8 @@ def _top(name: str, digests: Mapping[str, str]) -> str | None:
     folders = [folder for folder in folders if f"{folder}/{MANIFEST}" in digests]
     if not folders:
         return None
-    return f"{name if name in folders else folders[0]}/"
+    own = name.removesuffix(".mpta")
+    return f"{own if own in folders else folders[0]}/"
 
 
 def _model_faults(manifest: Manifest, files: Mapping[str, Path]) -> list[str]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mpta.safety import secure_ultralytics
 
-#: Most tracks kept; those seen longest ago go first. Bounds the state at 26 KiB.
+#: Most tracks kept; those seen longest ago go first. Bounds the state at 27 KiB.
 MAX_TRACKS = 128
 _VERSION = 1
 _KINDS = {"bytetrack": 1, "botsort": 2}

@@ -50,7 +50,7 @@ def build(task: str, path: Path) -> Path:
     }
     network = classes[task](cfg=dict(CONFIGS[task]), ch=3, verbose=False)
     for name, weight in network.named_parameters():
-        if weight.ndim == 4:
+        if weight.ndim == 4 and ".dfl." not in name:
             torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
         elif name.endswith("bias"):
             torch.nn.init.normal_(weight, -0.5 if ".cv3." in name else 0.0, 0.3)
