@@ -44,12 +44,17 @@ class Package:
 
 
 def open_package(
-    path: str | os.PathLike[str], *, cache_dir: Path | None = None, limits: Limits | None = None
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    cache_dir: Path | None = None,
+    limits: Limits | None = None,
 ) -> Package:
     """Check a package and return it.
 
     Args:
         path: a `.mpta` file, or a folder of the same content, which is read in place.
+        name: what the package is called, where the file on disk has another name.
         cache_dir: where a zip's content is kept, in a folder named by its digest; None: in a temporary folder.
         limits: how large it may be.
 
@@ -58,14 +63,15 @@ def open_package(
         OSError: the path cannot be read.
     """
     path = Path(path)
-    limits = limits or Limits()
+    name, limits = name or path.name, limits or Limits()
     if path.is_dir():
-        home, digests = path, _folder(path, limits)
-        return _package(path.name, home, digests)
+        return _package(name, path, _folder(path, limits))
+    if cache_dir is not None:
+        cache_dir.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix=".unpack-", dir=cache_dir))
     try:
-        digests = _unpack(path, home, limits)
-        package = _package(path.name, home, digests) if cache_dir is None else _cached(path.name, home, digests)
+        digests = _unpack(name, path, home, limits)
+        package = _package(name, home, digests) if cache_dir is None else _cached(name, home, digests)
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
@@ -87,18 +93,18 @@ def _cached(name: str, home: Path, digests: dict[str, str]) -> Package:
     return _package(name, final, digests)
 
 
-def _unpack(path: Path, home: Path, limits: Limits) -> dict[str, str]:
+def _unpack(name: str, path: Path, home: Path, limits: Limits) -> dict[str, str]:
     """Unpack what is worth keeping below `home`; return the digest of each visible file by its path."""
     with path.open("rb") as file:
         if fault := directory_fault(file, limits):
-            raise PackageInvalid(path.name, [fault])
+            raise PackageInvalid(name, [fault])
         try:
             with zipfile.ZipFile(file) as archive:
                 if faults := entry_faults(archive, file, limits):
-                    raise PackageInvalid(path.name, faults)
-                return _copy_all(path.name, archive, home, limits)
+                    raise PackageInvalid(name, faults)
+                return _copy_all(name, archive, home, limits)
         except ZIP_ERRORS as exc:
-            raise PackageInvalid(path.name, ["the zip archive is damaged"]) from exc
+            raise PackageInvalid(name, ["the zip archive is damaged"]) from exc
 
 
 def _copy_all(name: str, archive: zipfile.ZipFile, home: Path, limits: Limits) -> dict[str, str]:

@@ -10,3 +10,4 @@ def secure_ultralytics() -> None:
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
     os.environ["YOLO_AUTOINSTALL"] = "False"
     os.environ["YOLO_OFFLINE"] = "True"
+    os.environ.setdefault("YOLO_VERBOSE", "False")  # It logs to stdout, where a command may be writing JSON.

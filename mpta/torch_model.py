@@ -6,6 +6,8 @@ and its box suppression are used here.
 
 from __future__ import annotations
 
+import pickle
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +27,13 @@ _IOU = 0.7
 _MAX_BOXES = 300
 #: Images per forward pass: keeps hundreds of crops from asking for gigabytes at once.
 MAX_BATCH = 64
+#: Ultralytics swaps entries of `sys.modules` while it loads: one at a time.
+_LOADING = threading.Lock()
+#: What unpickling, fusing and trying out a network made of a stranger's bytes can end in.
+_LOAD_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, pickle.UnpicklingError),
+)
 
 
 def _safe_ultralytics() -> ModuleType:
@@ -52,8 +61,6 @@ def load_checkpoint(path: Path, *, name: str, device: str = "cpu") -> TorchModel
         ModelInvalid: the file is no ultralytics checkpoint, or the device is not there.
     """
     tasks = _safe_ultralytics()
-    import pickle
-
     import torch
 
     try:
@@ -63,19 +70,11 @@ def load_checkpoint(path: Path, *, name: str, device: str = "cpu") -> TorchModel
         raise ModelInvalid(f"device '{shown(device)}' is not available here") from exc
     try:
         # `safe_only` beside the variable: ultralytics may have been imported by others before us.
-        checkpoint, _ = tasks.torch_safe_load(str(path), safe_only=True)
+        with _LOADING:
+            checkpoint, _ = tasks.torch_safe_load(str(path), safe_only=True)
         network = checkpoint.get("ema") or checkpoint.get("model")
         return TorchModel(network, checkpoint.get("train_args") or {}, where, name)
-    except (
-        TypeError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        ImportError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as exc:
+    except _LOAD_ERRORS as exc:
         raise ModelInvalid(f"'{shown(name)}' is not an ultralytics checkpoint that can be loaded safely") from exc
 
 
@@ -100,6 +99,7 @@ class TorchModel:
         self.stride = 0 if self.task == "classify" else max(step, 32)
         self.imgsz = _imgsz(train_args.get("imgsz"), 224 if self.task == "classify" else 640, max(step, 32))
         self._mean_std = _normalisation(network) if self.task == "classify" else None
+        self._try_out(name)
 
     def forward(self, batch: NDArray[np.uint8], min_confidence: float) -> Sequence[NDArray[np.float32]]:
         """Run the batch, at most MAX_BATCH images per pass; see `mpta.model.Model.forward`."""
@@ -108,6 +108,13 @@ class TorchModel:
             for start in range(0, len(batch), MAX_BATCH):
                 found += self._pass(batch[start : start + MAX_BATCH], min_confidence)
         return found
+
+    def _try_out(self, name: str) -> None:
+        """Run once on black: a network that cannot run or has nameless classes is refused now, not in a worker."""
+        found = self.forward(np.zeros((1, *self.imgsz, 3), np.uint8), 1.0)[0]
+        classes = found.size if self.task == "classify" else int(getattr(self._network.model[-1], "nc", 0))
+        if classes > len(self.names):
+            raise ModelInvalid(f"'{shown(name)}' has {classes} classes and names {len(self.names)}")
 
     def _pass(self, batch: NDArray[np.uint8], min_confidence: float) -> list[NDArray[np.float32]]:
         images = self._torch.from_numpy(batch).to(self._device)  # Moved as bytes: a quarter of the traffic.
