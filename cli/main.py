@@ -1,0 +1,142 @@
+"""The `detector` command: one system of camera detection, from a demo on a laptop to many hosts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Annotated, NoReturn
+
+import typer
+
+from contract import logs
+from contract import settings as settings_of
+from contract.errors import DetectorError, SettingsInvalid
+from contract.settings import Settings
+
+app = typer.Typer(
+    help=(
+        "Camera detection backend: cameras in, detections out over one WebSocket.\n\n"
+        "Start with [bold]detector demo[/bold]: servers, four rendered cameras, detection, a CMS that shows what "
+        "comes, all on this machine. [bold]detector up[/bold] is the same without cameras and CMS, for your own. On several "
+        "hosts run the parts by themselves: python -m capture, celery -A tasks worker, python -m worker_api.\n\n"
+        "Settings are environment variables DETECTOR_…; [bold]detector settings[/bold] lists them."
+    ),
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+#: Exit status when settings make no sense, as for a wrong option.
+_BAD_USAGE = 2
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds; default: at Ctrl-C.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each protocol message as one line of JSON.")] = False,
+) -> None:
+    """Run everything on this machine, with rendered cameras, and show live detections.
+
+    Exits with 0 when detections arrived, with 1 and one sentence when none did.
+    """
+    from cli import demo as demo_of
+
+    settings = _settings()
+    _finish(lambda: demo_of.run(settings, seconds=seconds, as_json=as_json, stop=_stop_on_signals()))
+
+
+@app.command()
+def up() -> None:
+    """Run gateway, capture, one worker and Flower, and servers where none are named, until SIGINT or SIGTERM.
+
+    A process that dies is started again. Subscriptions and sessions outlive a restart (DETECTOR_DATA_DIR).
+    """
+    from cli import up as up_of
+
+    settings = _settings()
+    logs.configure(settings, "up")
+    _finish(lambda: up_of.run(settings, _stop_on_signals()))
+
+
+@app.command()
+def cameras(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    rtsp_port: Annotated[int, typer.Option(help="Port of the RTSP cameras; 0: any free one.")] = 8554,
+    http_port: Annotated[int, typer.Option(help="Port of the HTTP cameras and of the page; 0: any free one.")] = 8090,
+    fps: Annotated[int, typer.Option(help="Pictures per second of each camera.")] = 10,
+    truth_dir: Annotated[Path | None, typer.Option(help="Write what is really there into this folder.")] = None,
+    seed: Annotated[int, typer.Option(help="Another number, other traffic.")] = 1,
+) -> None:
+    """Serve rendered forecourt cameras: two RTSP (H.264), one of JPEG snapshots, one MJPEG; each with its truth."""
+    from simulator import cameras as cameras_of
+
+    _finish(
+        lambda: cameras_of.run(
+            host=host, rtsp_port=rtsp_port, http_port=http_port, fps=fps, truth_dir=truth_dir, seed=seed
+        )
+    )
+
+
+@app.command()
+def evaluate(
+    package: Annotated[Path | None, typer.Argument(help="A package; default: the demo's.")] = None,
+    scenes: Annotated[int, typer.Option(help="Fresh scenes to look at.")] = 200,
+    seed: Annotated[int, typer.Option(help="Another number, other scenes.")] = 20_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure the demo package on rendered scenes that it was not trained on; exits with 1 below what is promised."""
+    from cli.demo import PACKAGE
+    from training import evaluate as evaluate_of
+
+    _finish(lambda: evaluate_of.main(package or PACKAGE, scenes, seed, as_json))
+
+
+@app.command(name="settings")
+def list_settings() -> None:
+    """List every setting: its variable, what it is, its default, its value here."""
+    from cli import settings_table
+
+    settings_table.show(_settings())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(importlib.metadata.version("detector"))
+
+
+def _settings() -> Settings:
+    try:
+        return settings_of.load()
+    except SettingsInvalid as exc:
+        _end(str(exc), _BAD_USAGE)
+
+
+def _stop_on_signals() -> Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _finish(command: Callable[[], int]) -> NoReturn:
+    """Run a command and exit with its status, or with one sentence."""
+    try:
+        raise typer.Exit(command())
+    except DetectorError as exc:
+        _end(str(exc), 1)
+
+
+def _end(sentence: str, status: int) -> NoReturn:
+    typer.echo(f"detector: {sentence}", err=True)
+    raise typer.Exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(app())
