@@ -1,0 +1,92 @@
+"""`python -m worker_api`: one gateway process."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from contract import logs, settings
+from contract.errors import SettingsInvalid
+from contract.settings import Settings
+from worker_api.app import create_app
+from worker_api.gateway import Gateway
+
+log = logging.getLogger("worker_api")
+
+#: Open sockets get this long to say goodbye. With the rest of the end: below 5 s.
+_GRACE_S = 2
+#: Larger messages than we accept are read up to here, so that they can be answered instead of cut off.
+_READ_BYTES = 16 * 2**20
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with goodbyes in our words: 1001, not 1012."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._gateway: Gateway = app.state.gateway
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let connections close themselves before uvicorn does it."""
+        await self._gateway.close(_GRACE_S)
+        await super().shutdown(sockets)
+
+
+def main() -> int:
+    """Serve until told to stop; return the exit status."""
+    try:
+        config = settings.load()
+    except SettingsInvalid as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    logs.configure(config, "gateway")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        listener = _listen(config.host, config.port)
+    except OSError as exc:
+        sys.stderr.write(f"cannot listen on {config.host}:{config.port} ({exc.strerror}); set DETECTOR_PORT\n")
+        return 1
+    app = create_app(config)
+    server = _Server(_uvicorn_config(app, config), app)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn puts its own in place while it serves, and raises the signal again after that: nothing more to do.
+        signal.signal(each, lambda *_: setattr(server, "should_exit", True))
+    host, port = listener.getsockname()[:2]
+    log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    server.run(sockets=[listener])
+    return 1 if app.state.failed else 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket: from here on connections wait for us instead of being refused."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def _uvicorn_config(app: FastAPI, config: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        log_level=None,
+        ws_max_size=max(_READ_BYTES, 2 * config.max_message_bytes),
+        ws_max_queue=16,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    # Until `main` has its own: an end during the start is an end in good order too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""Every message between a CMS and this gateway, in the protocol's own names: `spec/protocol.md` as types.
+
+Incoming models ignore fields that they do not know: a CMS may be newer than we are, or older and chattier.
+`imageDetection` has no model: workers write it whole and the relay passes its bytes on.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
+
+from contract.problems import Code
+
+_I32 = 2**31 - 1
+
+#: Long enough for any name that people give, short enough for a key, a log line and a metric.
+Identifier = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+_Name = Annotated[StrictStr, Field(max_length=256)]
+_Url = Annotated[StrictStr, Field(max_length=4096)]
+_Pixel = Annotated[int, Field(ge=-_I32, le=_I32)]
+#: Passed through as given: 7 stays a number, "7" a text, and true is neither.
+_Id = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)] | _Name
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    def text(self) -> str:
+        """Return the message as it is sent."""
+        return self.model_dump_json()
+
+
+# ---------------------------------------------------------------- CMS -> gateway
+
+
+class SubscribePayload(_Message):
+    """What is wanted: which camera, on which display, seen by which package, where."""
+
+    subscriptionIdentifier: Identifier
+    rtspUrl: _Url | None = None
+    snapshotUrl: _Url | None = None
+    snapshotInterval: Annotated[int, Field(ge=1, le=86_400_000)] | None = None
+    modelUrl: _Url
+    modelId: _Id
+    modelName: _Name | None = None
+    cropX1: _Pixel | None = None
+    cropY1: _Pixel | None = None
+    cropX2: _Pixel | None = None
+    cropY2: _Pixel | None = None
+    priority: Annotated[int, Field(ge=1, le=10)] | None = None
+    fps: Annotated[float, Field(gt=0, le=60)] | None = None
+    rotate: Literal[0, 90, 180, 270] | None = None
+    mirror: Literal["none", "x", "y"] | None = None
+
+
+class UnsubscribePayload(_Message):
+    """Which subscription ends."""
+
+    subscriptionIdentifier: Identifier
+
+
+class SessionPayload(_Message):
+    """Which session a display has from now on; null: none."""
+
+    displayIdentifier: Identifier
+    sessionId: _Id | None
+
+
+class PatchResultPayload(_Message):
+    """How a `patchSession` went."""
+
+    sessionId: _Id | None = None
+    success: bool
+    message: str = ""
+
+
+class SetPayload(_Message):
+    """The full set wanted by one connection; each item is judged alone."""
+
+    subscriptions: list[Any]
+
+
+class Subscribe(_Message):
+    """Start or replace a subscription. Its payload is judged apart, so that a refusal can name the subscription."""
+
+    type: Literal["subscribe"] = "subscribe"
+    payload: dict[str, Any]
+
+
+class Unsubscribe(_Message):
+    """End a subscription, whoever owns it."""
+
+    type: Literal["unsubscribe"] = "unsubscribe"
+    payload: UnsubscribePayload
+
+
+class RequestState(_Message):
+    """Ask for one `stateReport`."""
+
+    type: Literal["requestState"] = "requestState"
+
+
+class SetSessionId(_Message):
+    """Bind a session to all subscriptions of a display, present and future."""
+
+    type: Literal["setSessionId"] = "setSessionId"
+    payload: SessionPayload
+
+
+class PatchSessionIn(_Message):
+    """What the older worker's own test script sends."""
+
+    type: Literal["patchSession"] = "patchSession"
+    sessionId: _Id | None
+    data: dict[str, Any]
+
+
+class PatchSessionResult(_Message):
+    """The answer to a `patchSession`, in either direction."""
+
+    type: Literal["patchSessionResult"] = "patchSessionResult"
+    payload: PatchResultPayload
+
+
+class SetSubscriptions(_Message):
+    """Make this connection's subscriptions exactly these."""
+
+    type: Literal["setSubscriptions"] = "setSubscriptions"
+    payload: SetPayload
+
+
+Incoming = Annotated[
+    Subscribe | Unsubscribe | RequestState | SetSessionId | PatchSessionIn | PatchSessionResult | SetSubscriptions,
+    Field(discriminator="type"),
+]
+
+# ---------------------------------------------------------------- gateway -> CMS
+
+
+class CameraConnection(_Message):
+    """One subscription of the connection that is told."""
+
+    subscriptionIdentifier: str
+    modelId: int | str
+    modelName: str
+    online: bool
+
+
+class CroppedCameraConnection(CameraConnection):
+    """The same, when a part of the picture is looked at."""
+
+    cropX1: int
+    cropY1: int
+    cropX2: int
+    cropY2: int
+
+
+def _cropped(value: Any) -> str:
+    return "cropped" if isinstance(value, CroppedCameraConnection) else "whole"
+
+
+class StateReport(_Message):
+    """The heartbeat. Usages are percent, all of one node; GPU values are null without a GPU."""
+
+    type: Literal["stateReport"] = "stateReport"
+    cpuUsage: float
+    memoryUsage: float
+    gpuUsage: float | None
+    gpuMemoryUsage: float | None
+    cameraConnections: list[
+        Annotated[
+            Annotated[CroppedCameraConnection, Tag("cropped")] | Annotated[CameraConnection, Tag("whole")],
+            Discriminator(_cropped),
+        ]
+    ]
+
+
+class ErrorMessage(_Message):
+    """The one way in which trouble reaches a CMS."""
+
+    type: Literal["error"] = "error"
+    subscriptionIdentifier: str | None = None
+    code: Code
+    error: str
+
+    def text(self) -> str:
+        """Return the message as it is sent; the identifier is there when it is known."""
+        return self.model_dump_json(exclude_none=True)
+
+
+class RefusedItem(_Message):
+    """One item of a `setSubscriptions` that was not taken."""
+
+    subscriptionIdentifier: str | None
+    code: Code
+    error: str
+
+
+class SetResult(_Message):
+    """What `setSubscriptions` changed."""
+
+    added: list[str] = []
+    replaced: list[str] = []
+    unchanged: list[str] = []
+    removed: list[str] = []
+    refused: list[RefusedItem] = []
+
+
+class SubscriptionsSet(_Message):
+    """The answer to `setSubscriptions`."""
+
+    type: Literal["subscriptionsSet"] = "subscriptionsSet"
+    payload: SetResult

@@ -1,0 +1,110 @@
+"""The HTTP side: images, health, readiness, metrics."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
+
+from contract.errors import RecordInvalid
+from worker_api.gateway import Gateway
+from worker_api.outage import AWAY
+
+log = logging.getLogger(__name__)
+
+router = APIRouter()
+
+
+class Detail(BaseModel):
+    """Why something is not there."""
+
+    detail: str
+
+
+class Status(BaseModel):
+    """How it goes."""
+
+    status: str
+
+
+class About(BaseModel):
+    """What listens here."""
+
+    name: str
+    version: str
+    protocol: str
+    docs: str
+
+
+def gateway_of(request: Request) -> Gateway:
+    """Return the gateway that this application serves."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def _answers(status: int, description: str) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Detail, "description": description}}
+
+
+_IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}, "description": "the picture"},
+    **_answers(404, "no such subscription, or its camera has no fresh frame"),
+    **_answers(503, "the server that holds the pictures is away"),
+}
+
+
+@router.get("/camera/{subscription_id:path}/image", response_class=Response, responses=_IMAGE, tags=["cameras"])
+async def image(
+    request: Request, subscription_id: Annotated[str, Path(description="displayIdentifier;cameraIdentifier")]
+) -> Response:
+    """Return the newest picture of a subscription's camera, full and uncropped."""
+    try:
+        frame = await gateway_of(request).newest_frame(subscription_id)
+    except RecordInvalid as exc:
+        log.warning("an image cannot be served: %s", exc)
+        frame = None
+    except AWAY:
+        raise HTTPException(503, "the pictures cannot be reached at the moment; try again") from None
+    if frame is None:
+        raise HTTPException(404, "this subscription is unknown or its camera has no fresh frame")
+    headers = {"Cache-Control": "no-store", "X-Captured-Ms": str(frame.captured_ms)}
+    return Response(frame.jpeg, media_type="image/jpeg", headers=headers)
+
+
+@router.get("/health", tags=["operation"])
+async def health() -> Status:
+    """Return 200 as long as the process lives."""
+    return Status(status="ok")
+
+
+@router.get("/ready", responses=_answers(503, "why no detections can be expected"), tags=["operation"])
+async def ready(request: Request) -> Status:
+    """Return 200 when servers, capture and workers are there and making progress."""
+    reason = gateway_of(request).not_ready()
+    if reason is not None:
+        raise HTTPException(503, reason)
+    return Status(status="ready")
+
+
+@router.get("/metrics", response_class=PlainTextResponse, tags=["operation"])
+async def metrics(request: Request) -> PlainTextResponse:
+    """Return this gateway's counters in the Prometheus text format."""
+    gateway = gateway_of(request)
+    text = gateway.counters.exposition(
+        connections=len(gateway.hub.connected), subscriptions=len(gateway.registry.state.subscriptions)
+    )
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/", tags=["operation"])
+async def about(request: Request) -> About:
+    """Return what this is: a CMS speaks WebSocket at this same path."""
+    return About(
+        name="detector gateway",
+        version=request.app.version,
+        protocol="WebSocket on this path: subscribe, unsubscribe, requestState, setSessionId, setSubscriptions",
+        docs="/docs",
+    )
