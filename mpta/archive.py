@@ -79,7 +79,7 @@ def entry_faults(archive: zipfile.ZipFile, file: BinaryIO, limits: Limits) -> li
 def name_fault(name: str) -> str | None:
     """Return why a path inside a package is refused, or None."""
     parts = name.removesuffix("/").split("/")
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+    if any(ord(character) < 32 or ord(character) == 127 or "\ud800" <= character <= "\udfff" for character in name):
         return "has a control character in its name"
     if "\\" in name:
         return "has a backslash in its name"

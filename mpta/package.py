@@ -66,6 +66,10 @@ def open_package(
     name, limits = name or path.name, limits or Limits()
     if path.is_dir():
         return _package(name, path, _folder(path, limits))
+    return _open_archive(name, path, cache_dir, limits)
+
+
+def _open_archive(name: str, path: Path, cache_dir: Path | None, limits: Limits) -> Package:
     if cache_dir is not None:
         cache_dir.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix=".unpack-", dir=cache_dir))

@@ -47,7 +47,8 @@ def _decode(text: bytes, notes: Notes) -> dict[str, Any] | None:
         return None
     try:
         document = json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
-    except UnicodeDecodeError:
+        json.dumps(document, ensure_ascii=False).encode()  # Half a surrogate pair would break every message it is in.
+    except UnicodeError:
         notes.faults.append("pipeline.json is not UTF-8 text")
     except json.JSONDecodeError as exc:
         notes.faults.append(f"pipeline.json is not valid JSON: line {exc.lineno} column {exc.colno}: {exc.msg}")

@@ -112,6 +112,12 @@ def load(
         import torch
 
         torch.set_num_threads(threads)
+    model_of = _by_file(package, device)
+    return Pipeline(package.manifest, model_of, digest=package.digest, warnings=package.warnings)
+
+
+def _by_file(package: Package, device: str) -> Callable[[Node], Model]:
+    """Return a function that loads a node's model; nodes that name one file share it."""
     loaded: dict[str, Model] = {}
 
     def model_of(node: Node) -> Model:
@@ -120,7 +126,7 @@ def load(
             loaded[name] = _load_model(package, name, device)
         return loaded[name]
 
-    return Pipeline(package.manifest, model_of, digest=package.digest, warnings=package.warnings)
+    return model_of
 
 
 def _load_model(package: Package, name: str, device: str) -> Model:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,21 @@ def test_a_batch_gives_what_each_frame_gives_alone(weights: dict[str, Path], tmp
             assert (one["class"], one["id"], one["body"]) == (other["class"], other["id"], other["body"])
             assert one["box"] == pytest.approx(other["box"], abs=1)
             assert (one["confidence"], one["sure"]) == pytest.approx((other["confidence"], other["sure"]), abs=1e-4)
+
+
+def test_pipelines_load_and_run_side_by_side_in_threads(weights: dict[str, Path], tmp_path: Path) -> None:
+    path = package(tmp_path / "p.mpta", node("detect"), {"detect.pt": weights["detect"]})
+    frames = [Frame(image=picture(seed)) for seed in range(4)]
+    expected = [result.objects for result in mpta.load(path).run(frames)]
+
+    def work(_: int) -> list[tuple[mpta.records.Detection, ...]]:
+        pipeline = mpta.load(path)
+        return [result.objects for _ in range(5) for result in pipeline.run(frames)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, range(4)))
+
+    assert found == [expected * 5] * 4
 
 
 def test_a_wide_frame_is_not_padded_to_a_square(models: dict[str, TorchModel]) -> None:
