@@ -22,7 +22,7 @@ app = typer.Typer(
         "Camera detection backend: cameras in, detections out over one WebSocket.\n\n"
         "Start with [bold]detector demo[/bold]: servers, four rendered cameras, detection, a CMS that shows what "
         "comes, all on this machine. [bold]detector up[/bold] is the same without cameras and CMS, for your own. On "
-        "several hosts run the parts by themselves: python -m capture, celery -A tasks worker, python -m worker_api.\n\n"
+        "several hosts run the parts alone: python -m capture, celery -A tasks worker, python -m worker_api.\n\n"
         "Settings are environment variables DETECTOR_…; [bold]detector settings[/bold] lists them."
     ),
     rich_markup_mode="rich",

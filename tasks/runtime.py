@@ -1,7 +1,4 @@
-"""What one worker process holds, and how a wake-up finds it.
-
-Built on first use, so after any fork: sockets and CUDA contexts must not be shared.
-"""
+"""What one worker process holds, and how it answers a wake-up."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from celery import Celery
 
 import mpta
 from contract import clients, frames, nodes, problems, sessions, subscriptions, wakeups
-from contract import settings as settings_of
 from contract.keys import Keys, PipelineId
 from contract.problems import Code
 from contract.settings import Settings
@@ -190,9 +186,3 @@ class Runtime:
                 pipe.execute()
             except clients.Down as exc:
                 log.debug("no sign of life given: %s", exc)
-
-
-@functools.cache
-def current() -> Runtime:
-    """Return this process's runtime."""
-    return Runtime(settings_of.load())
