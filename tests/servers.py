@@ -19,7 +19,7 @@ T = TypeVar("T")
 _START_S = 10.0
 
 
-def eventually(probe: Callable[[], T], within_s: float = 10.0, every_s: float = 0.01) -> T:
+def eventually(probe: Callable[[], T | None], within_s: float = 10.0, every_s: float = 0.01) -> T:
     """Return the first true value of `probe()`; fail the test when there was none within `within_s`."""
     deadline = time.monotonic() + within_s
     while True:

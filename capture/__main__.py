@@ -1,0 +1,54 @@
+"""`python -m capture`: one capture daemon, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from capture.daemon import Daemon
+from capture.publishing import Servers
+from contract import clients, settings
+from contract.errors import SettingsInvalid
+from contract.keys import Keys
+from contract.logs import configure
+
+_NAME = "capture"
+#: The end comes within this, even when a server or a camera holds a thread.
+_END_S = 4.5
+
+
+def main() -> int:
+    """Run the daemon; return the exit status: 0 when told to stop, 2 when a setting makes no sense."""
+    try:
+        read = settings.load()
+    except SettingsInvalid as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    configure(read, _NAME)
+    # Not before the settings are known to be good: celeryconfig reads them too.
+    from contract.wakeups import Waker, celery_app
+
+    stop = threading.Event()
+
+    def told_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+        # Threads that cannot be ended (a decoder, a server that is away) must not keep the process.
+        last = threading.Timer(_END_S, os._exit, (0,))
+        last.daemon = True
+        last.start()
+
+    signal.signal(signal.SIGTERM, told_to_stop)
+    signal.signal(signal.SIGINT, told_to_stop)
+    state, frames = clients.connect(read.state, _NAME), clients.connect(read.frames, _NAME)
+    waker = Waker(celery_app(), read, _NAME)
+    Daemon(read, state, Servers(frames, state, Keys(read.key_prefix), waker.wake)).run(stop)
+    logging.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""The capture daemon: holds leases of cameras, a reader for each, and tells how they are.
+
+It reconciles: what is wanted (`contract.subscriptions`) is compared with what runs, several times a second. Nothing
+here depends on a message that could be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from redis import Redis
+
+from capture.attempts import Trouble
+from capture.publishing import Publisher, Servers
+from capture.reader import Reader
+from capture.telling import Teller
+from contract import leases, nodes, subscriptions
+from contract.clients import Down
+from contract.errors import RecordInvalid
+from contract.keys import Cam
+from contract.problems import Code
+from contract.settings import Settings
+from contract.subscriptions import CameraPlan, Wanted
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+#: The whole of what is wanted is read again this often, whatever the version says.
+_READ_S = 5.0
+_RENEW_S = 1.5
+#: A camera that another daemon holds is asked for this often.
+_TAKE_S = 1.0
+#: A reader that is said to run and gave no new picture for this long, plus two of its intervals, hangs.
+HANGS_S = 20.0
+#: A reader that was stopped keeps its lease for so long at most, until its connection is closed.
+_CLOSING_S = 8.0
+_LOG_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class _Held:
+    """A camera that is ours."""
+
+    reader: Reader
+    fence: int
+
+
+@dataclass(slots=True)
+class _Closing:
+    """A camera that was ours, while its connection may still be open."""
+
+    reader: Reader
+    until_s: float
+
+
+class Every:
+    """Says when a period is over."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._next_s = float("-inf")
+
+    def over(self) -> bool:
+        """Return whether it is time again; if so, the next period begins."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + self._period_s
+        return True
+
+    def now(self) -> None:
+        """Let the next `over` be true."""
+        self._next_s = float("-inf")
+
+
+class Daemon:
+    """One capture process's work, from `run` until its stop event is set."""
+
+    def __init__(self, settings: Settings, state: Redis, servers: Servers) -> None:
+        self._settings, self._state, self._keys = settings, state, servers.keys
+        self._publisher = Publisher(servers)
+        self._pulse = nodes.Pulse("capture")
+        self._teller = Teller(state, servers.keys)
+        self._wanted = Wanted(-1)
+        self._held: dict[Cam, _Held] = {}
+        self._closing: dict[Cam, _Closing] = {}
+        self._read, self._renew, self._take = Every(_READ_S), Every(_RENEW_S), Every(_TAKE_S)
+        self._sign, self._complain = Every(nodes.SIGN_S), Every(_LOG_EVERY_S)
+        self._counts: dict[Cam, int] = {}
+        self._counted_s = time.monotonic()
+        self._published = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Reconcile until `stop` is set, then close every camera and give it back."""
+        log.info("capture daemon %s starts, for at most %d cameras", self._pulse.id, self._settings.capture_capacity)
+        self._publisher.start()
+        while not stop.wait(TICK_S):
+            try:
+                self._tick()
+            except (*Down, RecordInvalid) as exc:
+                if self._complain.over():
+                    log.warning("the state server is away or unreadable: %s", exc)
+        self._shut_down()
+
+    def _tick(self) -> None:
+        self._read_wanted()
+        self._release_unwanted()
+        self._release_closed()
+        if self._renew.over():
+            self._renew_leases()
+        if self._take.over():
+            self._take_more()
+        self._replace_hanging()
+        for held in self._held.values():
+            condition = held.reader.condition
+            self._teller.tell(held.reader.plan, condition.trouble, online=condition.state == "online")
+        if self._sign.over():
+            self._give_sign()
+
+    def _read_wanted(self) -> None:
+        if subscriptions.read_version(self._state, self._keys) == self._wanted.version and not self._read.over():
+            return
+        self._wanted = subscriptions.read(self._state, self._keys)
+        self._take.now()
+        for cam, plan in self._wanted.cameras.items():
+            if held := self._held.get(cam):
+                held.reader.follow(plan, held.fence)
+
+    def _release_unwanted(self) -> None:
+        for cam in self._held.keys() - self._wanted.cameras.keys():
+            log.info("camera %s: nobody wants it any more", cam)
+            self._close(cam)
+
+    def _close(self, cam: Cam) -> None:
+        reader = self._held.pop(cam).reader
+        reader.stop()
+        self._teller.forget(cam)
+        self._counts.pop(cam, None)
+        self._closing[cam] = _Closing(reader, time.monotonic() + _CLOSING_S)
+
+    def _release_closed(self) -> None:
+        """Give back the cameras whose connections are closed: only then may another daemon connect."""
+        for cam, closing in list(self._closing.items()):
+            if not closing.reader.running or time.monotonic() > closing.until_s:
+                leases.release(self._state, self._keys, cam, self._pulse.id)
+                del self._closing[cam]
+                self._take.now()
+
+    def _renew_leases(self) -> None:
+        for cam, held in list(self._held.items()):
+            fence = leases.take(self._state, self._keys, cam, self._pulse.id)
+            if fence == 0:
+                log.warning("camera %s: another daemon has taken it over", cam)
+                self._close(cam)
+            elif fence != held.fence:
+                held.fence = fence
+                held.reader.follow(held.reader.plan, fence)
+
+    def _take_more(self) -> None:
+        for cam, plan in self._wanted.cameras.items():
+            if len(self._held) >= self._settings.capture_capacity:
+                return
+            if cam in self._held or cam in self._closing:
+                continue
+            if fence := leases.take(self._state, self._keys, cam, self._pulse.id):
+                log.info("camera %s: taken (%s, for %d subscriptions)", cam, plan.source.kind, len(plan.subscriptions))
+                self._open(plan, fence, None)
+
+    def _open(self, plan: CameraPlan, fence: int, trouble: Trouble | None) -> None:
+        reader = Reader(
+            plan,
+            fence=fence,
+            settings=self._settings,
+            outbox=self._publisher.outbox,
+            credentials=lambda: subscriptions.read_credentials(self._state, self._keys, plan.cam),
+            trouble=trouble,
+        )
+        self._held[plan.cam] = _Held(reader, fence)
+        reader.start()
+
+    def _replace_hanging(self) -> None:
+        """Abandon readers that hang. Their threads cannot be ended, only kept from saying anything."""
+        for held in list(self._held.values()):
+            reader = held.reader
+            patience_s = HANGS_S + 2 * (reader.plan.source.interval_ms or 0) / 1000
+            if reader.condition.state in ("connecting", "online") and time.monotonic() - reader.alive_s > patience_s:
+                log.error("camera %s: no new picture for %.0f s; its reader is abandoned", reader.plan.cam, patience_s)
+                reader.stop()
+                text = "the camera gives no new pictures; it is connected anew"
+                self._open(reader.plan, held.fence, Trouble(Code.CAMERA_STALLED, text))
+
+    def _give_sign(self) -> None:
+        now_s = time.monotonic()
+        passed_s, self._counted_s = now_s - self._counted_s, now_s
+        cameras = {}
+        for cam, held in self._held.items():
+            count = held.reader.published
+            fps = max(0, count - self._counts.get(cam, 0)) / passed_s
+            self._counts[cam] = count
+            condition = held.reader.condition
+            code = condition.trouble.code if condition.trouble else None
+            cameras[cam] = {"state": condition.state, "fps": round(fps, 1), "code": code}
+        if self._publisher.published > self._published or not self._held:
+            self._pulse.progress()
+        self._published = self._publisher.published
+        outbox = self._publisher.outbox
+        sign = self._pulse.sign(
+            cameras=cameras,
+            capacity=self._settings.capture_capacity,
+            published=self._publisher.published,
+            replaced=outbox.replaced,
+            refused=self._publisher.refused,
+            failed=self._publisher.failed,
+        )
+        pipe = self._state.pipeline(transaction=False)
+        nodes.put(pipe, self._keys, sign)
+        pipe.execute()
+
+    def _shut_down(self, within_s: float = 2.0) -> None:
+        log.info("capture daemon %s stops", self._pulse.id)
+        deadline = time.monotonic() + within_s
+        for cam in list(self._held):
+            self._close(cam)
+        for closing in self._closing.values():
+            closing.reader.join(deadline - time.monotonic())
+            closing.until_s = deadline
+        self._publisher.stop()
+        try:
+            for cam in self._closing:
+                leases.release(self._state, self._keys, cam, self._pulse.id)
+            pipe = self._state.pipeline(transaction=False)
+            nodes.remove(pipe, self._keys, self._pulse.id)
+            pipe.execute()
+        except Down as exc:
+            log.warning("the cameras could not be given back; their leases expire: %s", exc)

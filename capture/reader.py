@@ -1,0 +1,193 @@
+"""One camera's reader: connect, take pictures at the wanted rate, hand them to the publisher, reconnect.
+
+A thread per camera for now. All it shares is its plan (replaced whole), its condition (read whole) and the outbox, so
+that a process per group of cameras can take its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from capture.attempts import Attempts, Trouble
+from capture.errors import SourceFailed, SourceLost
+from capture.pictures import Encoded, JpegEncoder, Picture, jpeg_size
+from capture.publishing import Outbox, Publication
+from capture.rate import Rate
+from capture.sources.opening import make_source
+from capture.sources.source import Opening, Source
+from contract import frames, leases
+from contract.clients import Down
+from contract.frames import Frame
+from contract.problems import Code
+from contract.settings import Settings
+from contract.subscriptions import CameraPlan
+
+log = logging.getLogger(__name__)
+
+#: While the state server is away, credentials cannot be read: the camera is tried again after this.
+_SERVER_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a camera is.
+
+    Attributes:
+        state: connecting, online, waiting (to connect again) or given_up.
+        trouble: None while it is well, and during an absence that is too short to be told.
+        since_s: monotonic seconds at which it became so.
+    """
+
+    state: str
+    trouble: Trouble | None
+    since_s: float
+
+
+class Reader:
+    """Reads one camera in a thread of its own, from `start()` until `stop()`.
+
+    Attributes:
+        published: pictures handed to the publisher so far.
+        alive_s: monotonic seconds of its last picture, or of its last step from one state to another.
+    """
+
+    def __init__(
+        self,
+        plan: CameraPlan,
+        *,
+        fence: int,
+        settings: Settings,
+        outbox: Outbox,
+        credentials: Callable[[], str],
+        trouble: Trouble | None = None,
+    ) -> None:
+        self.published = 0
+        self.plan, self._fence = plan, fence
+        self._settings, self._outbox = settings, outbox
+        opening = Opening(plan.source.url, settings, credentials, self._interval_s, self._stopped_within)
+        self._source: Source = make_source(plan.source.kind, opening)
+        self._rate, self._encoder = Rate(), JpegEncoder(settings.jpeg_quality)
+        self._attempts = Attempts(settings.reconnect_interval_seconds, settings.max_retries)
+        # The seq of the last publication, and whether the camera has shown something else since.
+        self._seq, self._changed = 0, True
+        self._stop, self._nudge = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"read-{plan.cam}", daemon=True)
+        self._set("connecting", trouble)
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread lives, and with it perhaps a connection."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish nothing from now on, and end as soon as the source lets go."""
+        self._stop.set()
+        self._nudge.set()
+        self._outbox.drop(self.plan.cam)
+
+    def join(self, within_s: float) -> bool:
+        """Wait for the connection to be closed; return whether it is."""
+        self._thread.join(max(0.0, within_s))
+        return not self.running
+
+    def follow(self, plan: CameraPlan, fence: int) -> None:
+        """Take a new plan or fence; the camera is not reopened. A new wish ends the wait for a lost camera."""
+        new = {s.revision for s in plan.subscriptions} - {s.revision for s in self.plan.subscriptions}
+        self.plan, self._fence = plan, fence
+        if new:
+            self._nudge.set()
+
+    def _interval_s(self) -> float:
+        return (self.plan.source.interval_ms or self._settings.poll_interval_ms) / 1000
+
+    def _stopped_within(self, seconds: float) -> bool:
+        return self._stop.wait(seconds)
+
+    def _set(self, state: str, trouble: Trouble | None) -> None:
+        self.alive_s = time.monotonic()
+        self.condition = Condition(state, trouble, self.alive_s)
+
+    def _run(self) -> None:
+        try:
+            self._keep_capturing()
+        except Exception:
+            # The thread's top line: a fault of ours with one camera must be seen, and must not look like a dark camera.
+            log.exception("camera %s: its reader failed; this is a fault of detector", self.plan.cam)
+            self._set("given_up", Trouble(Code.INTERNAL, "reading the camera failed for a reason of ours; see the log"))
+
+    def _keep_capturing(self) -> None:
+        while not self._stop.is_set():
+            self._nudge.clear()
+            self._set("connecting", self.condition.trouble)
+            try:
+                self._play()
+            except SourceFailed as failure:
+                self._wait_after(failure)
+            except Down as exc:
+                log.warning("camera %s: its credentials cannot be read now: %s", self.plan.cam, exc)
+                self._stop.wait(_SERVER_WAIT_S)
+
+    def _play(self) -> None:
+        with closing(self._source.pictures()) as pictures:
+            for picture in pictures:
+                if self._stop.is_set():
+                    return
+                self._take(picture)
+        if not self._stop.is_set():
+            raise SourceLost(Code.CAMERA_UNREACHABLE, "the camera ended the stream")
+
+    def _wait_after(self, failure: SourceFailed) -> None:
+        if self._stop.is_set():
+            return
+        wait_s, trouble = self._attempts.failed(failure), self._attempts.trouble(failure)
+        self._set("given_up" if wait_s is None else "waiting", trouble or self.condition.trouble)
+        plan = "given up" if wait_s is None else f"next attempt in {wait_s:.1f} s"
+        log.warning("camera %s: %s; %s", self.plan.cam, failure, plan)
+        if self._nudge.wait(wait_s):
+            self._attempts.forget()
+
+    def _take(self, picture: Picture) -> None:
+        now_s = self.alive_s = time.monotonic()
+        if self.condition.state != "online":
+            self._attempts.played()
+            self._nudge.clear()
+            self._set("online", None)
+            log.info("camera %s: online", self.plan.cam)
+        self._changed |= not (isinstance(picture, Encoded) and picture.unchanged)
+        groups = self._rate.due(self.plan, now_s)
+        if groups is None:
+            return
+        first = self._fence * leases.SEQ_PER_FENCE
+        unchanged = not self._changed and self._seq > first
+        if not unchanged:
+            self._seq = max(self._seq, first) + 1
+        self._changed = False
+        interval_ms = self._interval_s() * 1000 if self.plan.source.kind == "snapshot" else 0
+        frame, ttl_ms = self._frame(picture), frames.fresh_ms(interval_ms)
+        self._outbox.put(Publication(frame, ttl_ms, groups, unchanged))
+        self.published += 1
+        if self._stop.is_set():
+            self._outbox.drop(frame.cam)
+
+    def _frame(self, picture: Picture) -> Frame:
+        if isinstance(picture, Encoded):
+            (width, height), jpeg = jpeg_size(picture.jpeg), picture.jpeg
+        else:
+            (width, height), jpeg = (picture.frame.width, picture.frame.height), self._encoder.encode(picture.frame)
+        return Frame(
+            cam=self.plan.cam,
+            seq=self._seq,
+            captured_ms=picture.captured_ms,
+            width=width,
+            height=height,
+            jpeg=jpeg,
+        )

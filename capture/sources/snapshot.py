@@ -1,0 +1,78 @@
+"""Snapshot cameras: one picture fetched again and again over a connection that is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+import httpx
+
+from capture.errors import SourceRefused
+from capture.pictures import MAX_PICTURE_BYTES, Encoded, jpeg_size
+from capture.sources import http
+from capture.sources.source import Opening
+from contract.nodes import now_ms
+from contract.problems import Code
+
+#: A wait is looked at anew this often, since the wanted interval may have become shorter.
+_LONGEST_NAP_S = 0.5
+#: What a kept connection does when the camera had closed it meanwhile: ask once more, on a new one.
+_GONE_STALE = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+
+
+class Snapshot:
+    """A JPEG picture at an `http(s)://` URL; its bytes pass through untouched."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._last = b""
+
+    def pictures(self) -> Generator[Encoded]:
+        """Yield the picture every interval; the same bytes as last time are marked as unchanged."""
+        played = False
+        with http.client(self._opening) as client:
+            while True:
+                began_s = time.monotonic()
+                with http.in_our_words(played):
+                    jpeg = self._fetch(client, again=played)
+                unchanged, self._last, played = jpeg == self._last, jpeg, True
+                yield Encoded(now_ms(), jpeg, unchanged)
+                if self._slept_until_due(began_s):
+                    return
+
+    def _fetch(self, client: httpx.Client, *, again: bool) -> bytes:
+        try:
+            jpeg = self._get(client)
+        except _GONE_STALE:
+            if not again:
+                raise
+            jpeg = self._get(client)
+        try:
+            jpeg_size(jpeg)
+        except ValueError as exc:
+            raise SourceRefused(
+                Code.CAMERA_UNSUPPORTED, f"what the snapshot URL gives is {exc}; name one that gives a JPEG picture"
+            ) from exc
+        return jpeg
+
+    def _get(self, client: httpx.Client) -> bytes:
+        body = bytearray()
+        with client.stream("GET", self._opening.url) as response:
+            http.check(response)
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > MAX_PICTURE_BYTES:
+                    raise SourceRefused(
+                        Code.CAMERA_UNSUPPORTED,
+                        "the snapshot URL gives more than a picture; subscribe to it as rtspUrl",
+                    )
+        return bytes(body)
+
+    def _slept_until_due(self, began_s: float) -> bool:
+        """Wait for the next fetch, counted from the last one's beginning; return whether the source shall end."""
+        while True:
+            left_s = began_s + self._opening.interval_s() - time.monotonic()
+            if self._opening.wait(min(max(left_s, 0.0), _LONGEST_NAP_S)):
+                return True
+            if left_s <= _LONGEST_NAP_S:
+                return False

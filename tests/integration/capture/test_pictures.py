@@ -1,0 +1,177 @@
+"""Pictures of every kind of camera arrive, the newest, at the wanted rate, and untouched where they can be."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from capture.sources.synthetic import number_of
+from contract.keys import PipelineId
+from tests.integration.capture.conftest import Desk, picture, snapshot, stream
+from tests.integration.capture.http_camera import HttpCamera
+from tests.integration.capture.rtsp_camera import FPS, RtspCamera
+from tests.servers import eventually
+
+pytestmark = pytest.mark.usefixtures("daemon")
+
+
+def test_a_snapshots_bytes_arrive_untouched(desk: Desk, http_camera: HttpCamera, woken: list[PipelineId]) -> None:
+    wanted = desk.subscribe("d;1", snapshot(http_camera.url("/snapshot.jpg")))
+
+    frame = eventually(lambda: desk.frame(wanted.source.cam))
+
+    assert frame.jpeg == http_camera.pictures[0]
+    assert (frame.width, frame.height) == (320, 180)
+    assert abs(time.time() * 1000 - frame.captured_ms) < 2000
+    assert eventually(lambda: desk.seen(wanted)) == frame.seq
+    assert eventually(lambda: woken)[0] == wanted.pipeline
+
+
+def test_an_unchanged_snapshot_stays_fresh_and_is_not_news(desk: Desk, http_camera: HttpCamera) -> None:
+    wanted = desk.subscribe("d;1", snapshot(http_camera.url("/snapshot.jpg"), 50))
+    first = eventually(lambda: desk.frame(wanted.source.cam))
+    fetched = http_camera.requests
+
+    desk.redis.pexpire(desk.keys.frame(wanted.source.cam), 2000)
+    eventually(lambda: http_camera.requests > fetched + 5)
+
+    again = desk.frame(wanted.source.cam)
+    assert again == first
+    assert desk.seen(wanted) == first.seq
+    eventually(lambda: int(str(desk.redis.pttl(desk.keys.frame(wanted.source.cam)))) > 9000)
+
+
+def test_a_display_that_joins_an_unchanged_snapshot_gets_its_picture(desk: Desk, http_camera: HttpCamera) -> None:
+    source = snapshot(http_camera.url("/snapshot.jpg"), 50)
+    first = desk.subscribe("d;1", source)
+    seq = eventually(lambda: desk.seen(first))
+
+    late = desk.subscribe("d;2", source, crop=(0, 0, 100, 100))
+
+    assert eventually(lambda: desk.seen(late)) == seq
+
+
+def test_a_frames_server_that_lost_an_unchanged_snapshot_gets_it_again(desk: Desk, http_camera: HttpCamera) -> None:
+    wanted = desk.subscribe("d;1", snapshot(http_camera.url("/snapshot.jpg"), 50))
+    first = eventually(lambda: desk.frame(wanted.source.cam))
+
+    desk.redis.delete(desk.keys.frame(wanted.source.cam))
+
+    again = eventually(lambda: desk.frame(wanted.source.cam))
+    assert (again.seq, again.jpeg) == (first.seq, first.jpeg)
+
+
+@pytest.mark.parametrize("with_lengths", [True, False])
+def test_an_mjpeg_cameras_bytes_arrive_untouched(desk: Desk, http_camera: HttpCamera, with_lengths: bool) -> None:
+    http_camera.pictures = [picture(number) for number in range(8)]
+    http_camera.with_lengths = with_lengths
+    wanted = desk.subscribe("d;1", stream(http_camera.url("/video.mjpeg")))
+
+    first = eventually(lambda: desk.frame(wanted.source.cam))
+    later = eventually(lambda: desk.newer_than(first.seq + 3, wanted.source.cam))
+
+    assert first.jpeg in http_camera.pictures
+    assert later.jpeg in http_camera.pictures
+
+
+def test_an_rtsp_camera_gives_its_newest_frame(desk: Desk, rtsp_camera: RtspCamera) -> None:
+    wanted = desk.subscribe("d;1", stream(rtsp_camera.url))
+
+    eventually(lambda: desk.frame(wanted.source.cam))
+    behind = []
+    for _ in range(20):
+        time.sleep(0.05)
+        frame = desk.frame(wanted.source.cam)
+        assert frame is not None
+        assert (frame.width, frame.height) == (640, 360)
+        image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        behind.append((rtsp_camera.sent - number_of(image)) % 100)
+
+    # Published at 10 of 25 frames a second: three frames old at most, and a little for a busy machine.
+    assert sorted(behind)[len(behind) // 2] <= 4, behind
+
+
+def test_frames_are_published_at_the_wanted_rate_and_groups_marked_at_their_own(
+    desk: Desk, rtsp_camera: RtspCamera
+) -> None:
+    fast = desk.subscribe("d;1", stream(rtsp_camera.url), fps=8.0)
+    slow = desk.subscribe("d;2", stream(rtsp_camera.url), fps=2.0, crop=(0, 0, 64, 64))
+    eventually(lambda: desk.frame(fast.source.cam))
+
+    published, marked = set(), set()
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        published.add(desk.seen(fast))
+        marked.add(desk.seen(slow))
+        time.sleep(0.01)
+
+    assert 8 * 3 - 6 <= len(published) <= 8 * 3 + 2 < FPS * 3
+    assert 2 * 3 - 2 <= len(marked) <= 2 * 3 + 2
+    assert rtsp_camera.connections == 1
+
+
+def test_a_picture_is_published_each_second_though_detections_are_wanted_less_often(desk: Desk) -> None:
+    wanted = desk.subscribe("d;1", stream("synthetic://320x180@10"), fps=0.1)
+    first = eventually(lambda: desk.frame(wanted.source.cam))
+
+    second = eventually(lambda: desk.newer_than(first.seq, wanted.source.cam), within_s=3)
+
+    assert 800 <= second.captured_ms - first.captured_ms <= 1300
+    assert desk.seen(wanted) == first.seq
+
+
+def test_two_subscriptions_share_one_connection(desk: Desk, http_camera: HttpCamera) -> None:
+    http_camera.pictures = [picture(number) for number in range(8)]
+    one = desk.subscribe("d;1", stream(http_camera.url("/video.mjpeg")))
+    other = desk.subscribe("e;1", stream(http_camera.url("/video.mjpeg")), model_url="models/other.mpta")
+
+    eventually(lambda: desk.seen(one) and desk.seen(other))
+
+    assert http_camera.connections == 1
+
+
+def test_a_changed_wish_takes_effect_without_a_new_connection(desk: Desk, http_camera: HttpCamera) -> None:
+    http_camera.pictures = [picture(number) for number in range(8)]
+    desk.subscribe("d;1", stream(http_camera.url("/video.mjpeg")))
+    changed = desk.subscribe("d;1", stream(http_camera.url("/video.mjpeg")), crop=(0, 0, 50, 50), fps=5.0)
+
+    eventually(lambda: desk.seen(changed))
+
+    assert http_camera.connections == 1
+
+
+@pytest.mark.parametrize("path", ["/video.mjpeg", "/snapshot.jpg"])
+def test_a_camera_that_nobody_wants_is_left_within_a_second(desk: Desk, http_camera: HttpCamera, path: str) -> None:
+    source = stream(http_camera.url(path)) if "mjpeg" in path else snapshot(http_camera.url(path))
+    wanted = desk.subscribe("d;1", source)
+    eventually(lambda: desk.frame(wanted.source.cam))
+
+    desk.unsubscribe("d;1")
+
+    http_camera.wait_until_left(within_s=1.0)
+    eventually(lambda: not desk.redis.exists(desk.keys.lease(wanted.source.cam)), within_s=1.0)
+
+
+def test_an_rtsp_camera_that_nobody_wants_is_left_within_a_second(desk: Desk, rtsp_camera: RtspCamera) -> None:
+    wanted = desk.subscribe("d;1", stream(rtsp_camera.url))
+    eventually(lambda: desk.frame(wanted.source.cam))
+
+    desk.unsubscribe("d;1")
+
+    eventually(lambda: rtsp_camera.open == 0, within_s=1.0)
+
+
+def test_all_is_given_back_when_the_daemon_stops(desk: Desk, http_camera: HttpCamera, daemon: threading.Event) -> None:
+    wanted = desk.subscribe("d;1", stream(http_camera.url("/video.mjpeg")))
+    eventually(lambda: desk.frame(wanted.source.cam))
+
+    daemon.set()
+
+    http_camera.wait_until_left(within_s=2.0)
+    eventually(lambda: not desk.redis.exists(desk.keys.lease(wanted.source.cam)))
+    eventually(lambda: desk.redis.zcard(desk.keys.nodes) == 0)
