@@ -79,13 +79,20 @@ class Scene:
 
     def at(self, t_seconds: float) -> tuple[Image, Truth]:
         """Return the picture (540, 960, 3) BGR and the truth of scene time `t_seconds`."""
-        present = self._timetable.at(t_seconds)
-        present.sort(key=lambda item: -_middle_z(*item))
+        present = self._present(t_seconds)
         truth = self._look(present, t_seconds)
         image = self._empty.copy()
         if present:
             self._paint(image, present)
         return self._expose(image, t_seconds), truth
+
+    def truth_at(self, t_seconds: float) -> Truth:
+        """Return the truth alone; ten times as cheap as `at`."""
+        return self._look(self._present(t_seconds), t_seconds)
+
+    def _present(self, t_seconds: float) -> list[tuple[Visit, Pose]]:
+        """Return who is there, far to near."""
+        return sorted(self._timetable.at(t_seconds), key=lambda item: -_middle_z(*item))
 
     def _paint(self, image: Image, present: list[tuple[Visit, Pose]]) -> None:
         """Draw vehicles, and the props before them, into their part of the picture."""
@@ -238,7 +245,7 @@ def _shadow(visit: Visit, pose: Pose) -> Points:
     body = BODIES[visit.vehicle.body]
     w, length = body.half_width, body.length
     corners = np.array(((-w, 0, 0.05), (w, 0, 0.05), (w, 0, length), (-w, 0, length)), np.float64)
-    return np.asarray(pose.place(corners) + (0.28, 0.0, 0.18), np.float64)
+    return np.asarray(pose.place(corners) + np.array((0.28, 0.0, 0.18)), np.float64)
 
 
 def _area(pixels: Points, view: View) -> tuple[int, int, int, int] | None:

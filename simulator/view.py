@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
 
+#: Every camera's picture.
+WIDTH_PX, HEIGHT_PX = 960, 540
 #: Nothing is drawn nearer than this; the projection divides by the depth.
 NEAR_M = 0.6
 
@@ -27,8 +29,8 @@ class View:
         pitch, yaw: radians the lens looks down, and to the right.
     """
 
-    width: int = 960
-    height: int = 540
+    width: int = WIDTH_PX
+    height: int = HEIGHT_PX
     focal_px: float = 1150.0
     x_m: float = 0.0
     y_m: float = 3.1

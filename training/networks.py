@@ -74,7 +74,8 @@ class Network:
         image_px: side of the square input; the engine letterboxes (detect) or stretches (classify) to it.
         layers: backbone and head in ultralytics' notation.
         epochs, batch, lr: how it is trained.
-        augment: ultralytics' settings that differ from `training.fit`'s.
+        augment: ultralytics' settings that differ from `training.fit`'s; `rect` trains without the empty rows that
+            letterboxing adds, which is right where all samples have one shape.
     """
 
     name: str
@@ -99,8 +100,8 @@ NETWORKS = (
         classes=VEHICLE_CLASSES,
         image_px=320,
         layers=_detector(12, third_scale=True),
-        epochs=10,
-        augment={"fliplr": 0.5},
+        epochs=7,
+        augment={"fliplr": 0.5, "rect": True},
     ),
     Network(
         name="body",
@@ -108,7 +109,7 @@ NETWORKS = (
         classes=BODY_CLASSES,
         image_px=96,
         layers=_classifier(12),
-        epochs=10,
+        epochs=9,
         batch=64,
         augment={"fliplr": 0.5},
     ),
@@ -118,7 +119,7 @@ NETWORKS = (
         classes=BRAND_CLASSES,
         image_px=128,
         layers=_classifier(12),
-        epochs=14,
+        epochs=11,
         batch=64,
     ),
     Network(
@@ -127,7 +128,7 @@ NETWORKS = (
         classes=("plate",),
         image_px=160,
         layers=_detector(12, third_scale=False),
-        epochs=8,
+        epochs=6,
     ),
     Network(
         name="reader",
@@ -135,8 +136,8 @@ NETWORKS = (
         classes=CHARACTER_CLASSES,
         image_px=160,
         layers=_detector(16, third_scale=False),
-        epochs=14,
+        epochs=12,
         lr=0.004,
-        augment={"scale": 0.1, "translate": 0.05},
+        augment={"scale": 0.1, "translate": 0.05, "rect": True},
     ),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ CLEAR = 0.6
 _VISIBLE = 0.3
 _LEAST_PLATE_PX = 34
 _CLASSIFIER_PX = 128
+#: Width and height to which plate crops are padded: what letterboxing them to 160 gives, without the empty rows.
+READER_PX = (160, 64)
+_PADDING = 114
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,7 @@ class _Writer:
 
     def _plate(self, name: str, image: Image, vehicle: SeenVehicle, plate: Box) -> None:
         crop, (x, y) = cut(image, self._jitter(plate, (-0.03, 0.07), (-0.06, 0.22)))
+        canvas, scale, (left, top) = self._padded(crop)
         unit = np.array(((0, 0), (1, 0), (1, 1), (0, 1)), np.float32)
         warp = cv2.getPerspectiveTransform(
             unit, np.array(vehicle.plate_quad, np.float32) - np.array((x, y), np.float32)
@@ -114,10 +119,10 @@ class _Writer:
         labels: list[tuple[int, Box]] = []
         for character, (x1, y1, x2, y2) in zip(vehicle.plate, plate_picture(vehicle.plate)[1], strict=True):
             corners = np.array(((x1, y1), (x2, y1), (x2, y2), (x1, y2)), np.float32)[None]
-            placed = cv2.perspectiveTransform(corners, warp)[0]
+            placed = cv2.perspectiveTransform(corners, warp)[0] * scale + (left, top)
             low, high = placed.min(axis=0).tolist(), placed.max(axis=0).tolist()
             labels.append((CHARACTER_CLASSES.index(character), (low[0], low[1], high[0], high[1])))
-        self._detection("reader", name, crop, labels)
+        self._detection("reader", name, canvas, labels)
 
     def _jitter(self, box: Box, across: tuple[float, float], down: tuple[float, float]) -> Box:
         """Return the box with each side moved outwards by a random share of its width or height."""
@@ -125,7 +130,19 @@ class _Writer:
         top, bottom = self.random.uniform(*down, 2) * (box[3] - box[1])
         return box[0] - left, box[1] - top, box[2] + right, box[3] + bottom
 
+    def _padded(self, crop: Image) -> tuple[Image, float, tuple[int, int]]:
+        """Return the crop letterboxed to `READER_PX`, its scale, and where its top left corner came to lie."""
+        height, width = crop.shape[:2]
+        scale = min(READER_PX[0] / width, READER_PX[1] / height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        x, y = (READER_PX[0] - size[0]) // 2, (READER_PX[1] - size[1]) // 2
+        canvas = np.full((READER_PX[1], READER_PX[0], 3), _PADDING, np.uint8)
+        canvas[y : y + size[1], x : x + size[0]] = cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR)
+        return canvas, scale, (x, y)
+
     def _detection(self, kind: str, name: str, image: Image, labels: Sequence[tuple[int, Box]]) -> None:
+        # Ultralytics does not shuffle batches of one shape (`rect`), so the names put the samples in a random order.
+        name = f"{zlib.crc32(name.encode()):08x}_{name}"
         height, width = image.shape[:2]
         lines = []
         for number, (x1, y1, x2, y2) in labels:
@@ -138,7 +155,10 @@ class _Writer:
         text.write_text("\n".join(lines))
 
     def _class(self, kind: str, name: str, crop: Image, label: str) -> None:
-        square = cv2.resize(crop, (_CLASSIFIER_PX, _CLASSIFIER_PX), interpolation=cv2.INTER_LINEAR)
+        # As the engine does it: averaged when it shrinks.
+        shrinks = min(crop.shape[:2]) >= _CLASSIFIER_PX
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        square = cv2.resize(crop, (_CLASSIFIER_PX, _CLASSIFIER_PX), interpolation=method)
         self._image(self.root / kind / self.split / label / f"{name}.jpg", square.astype(np.uint8))
 
     @staticmethod
