@@ -51,6 +51,7 @@ class HttpCamera:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        self.wait_until_left(within_s=5)
 
     def wait_until_left(self, within_s: float) -> None:
         """Fail unless all connections are closed within so many seconds."""

@@ -1,0 +1,104 @@
+"""Capture daemons as processes: they take over from each other, and end when told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from contract import leases
+from contract.frames import Frame
+from contract.keys import Keys
+from tests.integration.capture.conftest import Desk, picture, stream
+from tests.integration.capture.http_camera import HttpCamera
+from tests.servers import RedisServer, eventually
+
+Start = Callable[[], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(server: RedisServer, keys: Keys, tmp_path: Path) -> Iterator[Start]:
+    """Start `python -m capture`."""
+    running = []
+    root = Path(__file__).parents[3]
+    env = os.environ | {"DETECTOR_STATE_URL": server.url, "DETECTOR_KEY_PREFIX": keys.prefix, "PYTHONPATH": str(root)}
+
+    def begin() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-m", "capture"], env=env, cwd=tmp_path, stderr=subprocess.PIPE)
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def playing(http_camera: HttpCamera) -> HttpCamera:
+    """An MJPEG camera with pictures that change."""
+    http_camera.pictures = [picture(number) for number in range(8)]
+    return http_camera
+
+
+def test_daemons_take_over_from_each_other(desk: Desk, playing: HttpCamera, start: Start) -> None:
+    first = start()
+    wanted = desk.subscribe("d;1", stream(playing.url("/video.mjpeg")))
+    before = eventually(lambda: desk.frame(wanted.source.cam))
+    second = start()
+    eventually(lambda: desk.redis.zcard(desk.keys.nodes) == 2)
+
+    first.send_signal(signal.SIGSTOP)
+    after = eventually(lambda: of_another_holder(desk, before))
+    first.send_signal(signal.SIGCONT)
+    # It has seen that it lost the camera once it has closed its connection.
+    eventually(lambda: playing.open == 1)
+    later = eventually(lambda: desk.newer_than(after.seq + 3, wanted.source.cam))
+    assert fence(later) == fence(after) > fence(before)
+
+    second.kill()
+    killed_s = time.monotonic()
+    last = eventually(lambda: of_another_holder(desk, later))
+    assert time.monotonic() - killed_s < leases.LEASE_MS / 1000 + 2
+    assert fence(last) > fence(later)
+    eventually(lambda: desk.seen(wanted) >= last.seq)
+    assert playing.open == 1
+
+
+def fence(frame: Frame) -> int:
+    return frame.seq // leases.SEQ_PER_FENCE
+
+
+def of_another_holder(desk: Desk, than: Frame) -> Frame | None:
+    return desk.newer_than((fence(than) + 1) * leases.SEQ_PER_FENCE, than.cam)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_good_order_when_told_to(desk: Desk, playing: HttpCamera, start: Start, how: signal.Signals) -> None:
+    process = start()
+    wanted = desk.subscribe("d;1", stream(playing.url("/video.mjpeg")))
+    eventually(lambda: desk.frame(wanted.source.cam))
+
+    process.send_signal(how)
+
+    assert process.wait(5) == 0
+    assert playing.open == 0
+    assert not desk.redis.exists(desk.keys.lease(wanted.source.cam))
+    assert desk.redis.zcard(desk.keys.nodes) == 0
+
+
+def test_a_setting_that_makes_no_sense_ends_it_with_one_line() -> None:
+    env = os.environ | {"DETECTOR_JPEG_QUALITY": "best"}
+    command = [sys.executable, "-m", "capture"]
+
+    ended = subprocess.run(command, env=env, capture_output=True, timeout=20, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stderr.decode().count("\n") == 1
+    assert b"DETECTOR_JPEG_QUALITY" in ended.stderr
