@@ -15,6 +15,9 @@ from tasks.slots import Slot
 
 #: Other pipelines get their share of a worker's threads after this.
 LOOP_S = 0.5
+#: A busy loop lets the next wake-up be sent this often, so that idle workers join. Answering in every turn cost one
+#: Celery message per batch: 70 % of a worker's CPU with a fast model (`benchmarks/hot_path.py`).
+ANSWER_S = 0.1
 
 Compute = Callable[[Turn], Sequence[Finished]]
 
@@ -66,25 +69,32 @@ class Loop:
         return tally
 
     def _turns(self, tally: Tally) -> Wake:
-        deadline = time.monotonic() + self.loop_s
+        began = time.monotonic()
+        answer_due = began
         batch, finished = "", tuple[Finished, ...]()
+        empty = False
         while True:
-            in_time = time.monotonic() < deadline and not self.stopping.is_set()
+            now = time.monotonic()
+            in_time = now < began + self.loop_s and not self.stopping.is_set()
+            answers = (empty or not in_time or now >= answer_due) and self.slot.answer()
+            if answers:
+                answer_due = now + ANSWER_S
             turn = self.turner.turn(
-                room=self.batch_max if in_time else 0,
-                answers_wake=self.slot.answer(),
-                batch=batch,
-                finished=finished,
+                room=self.batch_max if in_time else 0, answers_wake=answers, batch=batch, finished=finished
             )
             tally.refused += turn.refused
-            if not turn.claims:
+            if not turn.claims and (empty or not in_time or not self.slot.poked):
                 return turn.wake
-            self.send(turn.wake)
-            with self.renewals.keep(self.turner, turn.batch, turn.claims):
-                finished = tuple(self.compute(turn))
-            batch = turn.batch
-            tally.batches += 1
-            tally.frames += len(finished)
+            batch, finished, empty = turn.batch, (), not turn.claims
+            if turn.claims:
+                self.send(turn.wake)
+                finished = self._computed(turn)
+                tally.batches += 1
+                tally.frames += len(finished)
+
+    def _computed(self, turn: Turn) -> tuple[Finished, ...]:
+        with self.renewals.keep(self.turner, turn.batch, turn.claims):
+            return tuple(self.compute(turn))
 
 
 @dataclass(frozen=True, slots=True)

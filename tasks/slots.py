@@ -25,8 +25,13 @@ class Slot:
             self._busy = True
             return True
 
+    @property
+    def poked(self) -> bool:
+        """Whether a wake-up waits for an answer."""
+        return self._poked
+
     def answer(self) -> bool:
-        """Return whether the turn about to be taken answers a wake-up (its holder asks before each turn)."""
+        """Return whether a wake-up waits for an answer: the turn about to be taken is it."""
         with self._lock:
             poked, self._poked = self._poked, False
             return poked
