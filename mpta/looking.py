@@ -100,7 +100,7 @@ class Looker:
         """Return what counts of one view's raw answer, highest confidence first. `tracks`: the id of each row."""
         if self.classifies:
             return self._classified(rows, view)
-        counted = np.flatnonzero(rows[:, 4] >= np.float32(self.node.min_confidence))
+        counted = np.flatnonzero(rows[:, 4] >= self.node.min_confidence)
         if self.node.read is not None:
             return self._read(rows[counted], view)
         counted = counted[np.argsort(-rows[counted, 4], kind="stable")]
@@ -119,7 +119,7 @@ class Looker:
         top = int(probabilities.argmax())
         if self._counts is not None and not self._counts[top]:
             return []
-        if probabilities[top] < np.float32(self.node.min_result_confidence):
+        if probabilities[top] < self.node.min_result_confidence:
             return []
         label, confidence = self.model.names[top], _rounded(probabilities[top])
         return [Answer(label=label, confidence=confidence, box=view.box, view=view)]

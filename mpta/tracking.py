@@ -105,7 +105,7 @@ def track(rows: NDArray[np.float32], state: bytes, settings: TrackerSettings) ->
     ids: list[int | None] = [None] * len(rows)
     for kept in tracker.tracked_stracks:
         # Not from what `update` returns: that is float32, where ids above 16.7 million run into each other.
-        if kept.is_activated and kept.frame_id == tracker.frame_id:
+        if kept.is_activated:
             ids[int(kept.idx)] = int(kept.track_id)
     return ids, _save(tracker, settings)
 

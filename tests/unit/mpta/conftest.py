@@ -52,6 +52,8 @@ def build(task: str, path: Path) -> Path:
     for name, weight in network.named_parameters():
         if weight.ndim == 4 and ".dfl." not in name:
             torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
+        elif ".cv2." in name and name.endswith(".2.bias"):  # Boxes of about a grid cell, not of the whole image.
+            weight.data = -0.7 * torch.arange(16.0).repeat(4)
         elif name.endswith("bias"):
             torch.nn.init.normal_(weight, -0.5 if ".cv3." in name else 0.0, 0.3)
     network.names, network.task = NAMES[task], task

@@ -231,6 +231,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
         with_model(checkpoint(b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94NN0h\x00h\x01\x93.")),
         "reaches for 'os.system'",
     ),
+    "global put away": (
+        with_model(checkpoint(b"\x80\x04\x8c\x02osq\x00\x8c\x06systemq\x01NNh\x00h\x01\x93.")),
+        "reaches for 'os.system'",
+    ),
     "inst": (with_model(checkpoint(b"(S'x'\nios\nsystem\n.")), "reaches for 'os.system'"),
     "extension": (with_model(checkpoint(b"\x80\x02\x82\x01.")), "an.extension.code"),
     "damaged pickle": (with_model(checkpoint(b"\x80\x02c")), "is damaged"),

@@ -43,6 +43,11 @@ def test_what_reaches_beyond_a_name_stands_as_it_is(template: str) -> None:
     assert rendered == template.replace("{id}", "7")
 
 
+def test_a_format_string_over_an_unknown_name_is_read_as_plain_text() -> None:
+    assert templates.render("{{{class}}} {brand}", CONTEXT) == "{{car}} null"
+    assert templates.render("{{{class}}} {camera}", CONTEXT) == "{car} null"
+
+
 def test_a_spec_that_does_not_fit_its_value_is_ignored() -> None:
     assert templates.render("{class:.2f} {id:.1f}", CONTEXT) == "car 7.0"
 

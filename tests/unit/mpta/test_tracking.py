@@ -39,6 +39,11 @@ class Uninterrupted:
     def __init__(self, settings: TrackerSettings) -> None:
         make, _ = tracking._classes(settings.kind)
         self._tracker: Any = make(settings.args)
+        self._tracker._ids = tracking._Ids(1)
+        self._settings = settings
+
+    def state(self) -> bytes:
+        return tracking._save(self._tracker, self._settings)
 
     def ids(self, found: Rows) -> list[int | None]:
         boxes = found.astype(np.float64)
@@ -55,6 +60,7 @@ class Uninterrupted:
 @settings(max_examples=15, deadline=None)
 def test_ids_after_a_trip_through_bytes_are_those_of_a_tracker_never_interrupted(kind: Any, seed: int) -> None:
     chosen = TrackerSettings(kind, 0.25)
+    chosen.args.track_buffer = 3  # So that tracks are given up, and found again on their way out.
     truth = Uninterrupted(chosen)
     state = b""
 
@@ -62,6 +68,7 @@ def test_ids_after_a_trip_through_bytes_are_those_of_a_tracker_never_interrupted
         ids, state = track(found, state, chosen)
 
         assert ids == truth.ids(found)
+        assert state == truth.state()
 
 
 def test_an_object_that_appears_later_has_no_id_until_it_is_seen_again() -> None:

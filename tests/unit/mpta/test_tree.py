@@ -148,6 +148,23 @@ def test_a_classification_below_its_least_result_is_no_answer() -> None:
     assert result.detection == {"class": "car", "confidence": 0.9}
 
 
+def test_a_classification_outside_the_classes_that_count_is_no_answer() -> None:
+    root = node("root", branches=[node("shade", classes=["bright", "middle"]), node("shade", crop=True)])
+
+    result = one(root, {"root": vehicles(), "shade": BrightnessClassifier()}, TWO)
+
+    assert result.detection == {"class": "middle", "confidence": 0.9}
+
+
+@pytest.mark.parametrize(("tracker", "floor"), [("none", 0.6), ("bytetrack", 0.1)])
+def test_the_model_is_asked_for_what_counts_and_what_the_tracker_needs_below_it(tracker: str, floor: float) -> None:
+    model = vehicles()
+
+    one(node("root", minConfidence=0.6, tracker=tracker), {"root": model}, TWO)
+
+    assert model.floors == [floor]
+
+
 def test_a_branch_sees_the_parents_box_when_it_crops_and_the_parents_image_when_not() -> None:
     for crop, shade in ((True, "middle"), (False, "dark")):
         root = node("root", branches=[node("shade", crop=crop)])
@@ -227,13 +244,15 @@ def test_a_root_classifier_may_have_branches() -> None:
 
 
 def test_track_ids_follow_each_camera_through_its_own_state() -> None:
-    pipeline = Pipeline(manifest(node("root", report="all")), {"root": vehicles()})
+    pipeline = Pipeline(manifest(node("root")), {"root": vehicles()})
     left, right = (Frame(image=scene((RED, (x, 10, x + 40, 50)))) for x in (10, 100))
 
     first = pipeline.run([left, TWO])
-    again = pipeline.run([Frame(image=right.image, tracks=b""), Frame(image=TWO.image, tracks=first[1].tracks)])
+    again = pipeline.run(
+        [Frame(image=right.image, tracks=first[0].tracks), Frame(image=TWO.image, tracks=first[1].tracks)]
+    )
 
-    assert [[seen["id"] for seen in result.objects] for result in again] == [[1], [1, 2]]
+    assert [[seen["id"] for seen in result.objects] for result in again] == [[None], [1, 2]]
 
 
 def test_a_model_that_is_not_given_and_a_reader_that_classifies_are_refused() -> None:

@@ -31,9 +31,11 @@ class ColourDetector:
     stride: int = 32
     task: Task = "detect"
     passes: list[int] = field(default_factory=list)
+    floors: list[float] = field(default_factory=list)
 
     def forward(self, batch: NDArray[np.uint8], min_confidence: float) -> list[NDArray[np.float32]]:
         self.passes.append(len(batch))
+        self.floors.append(min_confidence)
         return [self._boxes(image, min_confidence) for image in batch]
 
     def _boxes(self, image: Image, min_confidence: float) -> NDArray[np.float32]:
