@@ -18,8 +18,9 @@ from worker_api.gateway import Gateway
 
 log = logging.getLogger("worker_api")
 
-#: Open sockets get this long to say goodbye. With the rest of the end: below 5 s.
+#: What an end may take: the goodbyes to CMSs, then all that still runs. With the goodbye to the cluster below 5 s.
 _GRACE_S = 2
+_GOODBYES_S = 1.0
 #: Larger messages than we accept are read up to here, so that they can be answered instead of cut off.
 _READ_BYTES = 16 * 2**20
 
@@ -33,7 +34,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let connections close themselves before uvicorn does it."""
-        await self._gateway.close(_GRACE_S)
+        await self._gateway.close(_GOODBYES_S)
         await super().shutdown(sockets)
 
 
@@ -49,7 +50,8 @@ def main() -> int:
     try:
         listener = _listen(config.host, config.port)
     except OSError as exc:
-        sys.stderr.write(f"cannot listen on {config.host}:{config.port} ({exc.strerror}); set DETECTOR_PORT\n")
+        reason = str(exc.strerror).partition(" (")[0]
+        sys.stderr.write(f"cannot listen on {config.host}:{config.port} ({reason}); set DETECTOR_PORT\n")
         return 1
     app = create_app(config)
     server = _Server(_uvicorn_config(app, config), app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import assert_never
 
@@ -35,6 +36,8 @@ HEARTBEAT_S = 2.0
 _STALLED_S = 45.0
 #: Changes that may wait for the state server before this connection's messages are not read on.
 _CHANGES = 1000
+#: A state that was asked for waits this long at most for the changes asked for before it.
+_CATCH_UP_S = 0.25
 _GOING_AWAY = 1001
 
 
@@ -45,7 +48,7 @@ class Connection:
         self._gateway = gateway
         self._counters = gateway.counters
         self._websocket = websocket
-        self._outbox = Outbox()
+        self._outbox = Outbox(gateway.counters)
         self._owner = ""
         self._changes: asyncio.Queue[Change] = asyncio.Queue(_CHANGES)
         self._sending_since_s: float | None = None
@@ -127,6 +130,8 @@ class Connection:
             self._counters.messages_received += 1
             try:
                 message = self._admit(event.get("text"))
+                if isinstance(message, RequestState):
+                    await self._caught_up()
                 changes = self._obey(message)
             except Refused as refused:
                 self._refuse(refused)
@@ -200,6 +205,13 @@ class Connection:
             for answer in await self._stored(changes):
                 if answer is not None:
                     self._outbox.put_reply(answer)
+                self._changes.task_done()
+
+    async def _caught_up(self) -> None:
+        """Wait until what was asked before is stored, but not for a server that is away."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_S):
+                await self._changes.join()
 
     async def _stored(self, changes: list[Change]) -> list[str | None]:
         told, waits = False, backoff()

@@ -58,9 +58,7 @@ class Hub:
 
     def leave(self, owner: str) -> None:
         """A CMS is gone; nothing is sent to it any more."""
-        outbox = self._outboxes.pop(owner)
-        self._counters.replaced += outbox.replaced
-        self._counters.pushed_out += outbox.pushed_out
+        del self._outboxes[owner]
         self.rewire(self._state)
 
     def owned(self, owner: str) -> list[Subscription]:

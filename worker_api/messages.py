@@ -15,7 +15,6 @@ from contract.problems import Code
 _I32 = 2**31 - 1
 
 #: Long enough for any name that people give, short enough for a key, a log line and a metric.
-Identifier = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 _Name = Annotated[StrictStr, Field(max_length=256)]
 _Url = Annotated[StrictStr, Field(max_length=4096)]
 _Pixel = Annotated[int, Field(ge=-_I32, le=_I32)]
@@ -37,7 +36,7 @@ class _Message(BaseModel):
 class SubscribePayload(_Message):
     """What is wanted: which camera, on which display, seen by which package, where."""
 
-    subscriptionIdentifier: Identifier
+    subscriptionIdentifier: _Name
     rtspUrl: _Url | None = None
     snapshotUrl: _Url | None = None
     snapshotInterval: Annotated[int, Field(ge=1, le=86_400_000)] | None = None
@@ -57,13 +56,13 @@ class SubscribePayload(_Message):
 class UnsubscribePayload(_Message):
     """Which subscription ends."""
 
-    subscriptionIdentifier: Identifier
+    subscriptionIdentifier: _Name
 
 
 class SessionPayload(_Message):
     """Which session a display has from now on; null: none."""
 
-    displayIdentifier: Identifier
+    displayIdentifier: Annotated[_Name, Field(min_length=1)]
     sessionId: _Id | None
 
 
@@ -112,8 +111,7 @@ class PatchSessionIn(_Message):
     """What the older worker's own test script sends."""
 
     type: Literal["patchSession"] = "patchSession"
-    sessionId: _Id | None
-    data: dict[str, Any]
+    sessionId: _Id | None = None
 
 
 class PatchSessionResult(_Message):

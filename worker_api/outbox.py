@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 
+from worker_api.counters import Counters
+
 #: Answers and errors that wait for a slow reader; beyond it the connection's own messages are not read on.
 REPLIES = 256
 
@@ -16,9 +18,8 @@ class Outbox:
     detections: at most one per subscription, newest wins. What is replaced or pushed out is counted, not kept.
     """
 
-    def __init__(self) -> None:
-        self.replaced = 0
-        self.pushed_out = 0
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self.closing = False
         self._heartbeat: str | None = None
         self._replies: deque[str] = deque()
@@ -36,7 +37,7 @@ class Outbox:
         """Send this answer or error in its turn."""
         if len(self._replies) >= 2 * REPLIES:
             self._replies.popleft()
-            self.pushed_out += 1
+            self._counters.pushed_out += 1
         self._replies.append(body)
         if len(self._replies) >= REPLIES:
             self._room.clear()
@@ -44,7 +45,7 @@ class Outbox:
 
     def put_detection(self, subscription: str, body: bytes) -> None:
         """Send this detection, instead of an older one of the same subscription that still waits."""
-        self.replaced += subscription in self._newest
+        self._counters.replaced += subscription in self._newest
         self._newest[subscription] = body
         self._filled.set()
 

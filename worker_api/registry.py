@@ -13,6 +13,7 @@ from redis.exceptions import WatchError
 from contract import sessions, subscriptions
 from contract.errors import RecordInvalid
 from contract.keys import Keys
+from contract.sessions import Changes
 from contract.subscriptions import Subscription
 from worker_api.changes import Change, Draft, State
 from worker_api.hub import Hub
@@ -88,7 +89,7 @@ class Registry:
         sessions.queue_read(pipe, self._keys)
         version, records, histories = cast("tuple[bytes | None, Mapping[bytes, bytes], Any]", await pipe.execute())
         self._decoded = {raw: s for raw in records.values() if (s := self._decode(raw))}
-        return State(int(version or 0), {s.id: s for s in self._decoded.values()}, sessions.decode_read(histories))
+        return State(int(version or 0), {s.id: s for s in self._decoded.values()}, self._histories(histories))
 
     def _decode(self, raw: bytes) -> Subscription | None:
         try:
@@ -96,6 +97,15 @@ class Registry:
         except RecordInvalid as exc:
             log.warning("a subscription is left out: %s", exc)
             return None
+
+    def _histories(self, records: Mapping[bytes, bytes]) -> dict[str, Changes]:
+        histories: dict[str, Changes] = {}
+        for display, raw in records.items():
+            try:
+                histories |= sessions.decode_read({display: raw})
+            except (ValueError, TypeError) as exc:
+                log.warning("the sessions of a display are left out: %s", RecordInvalid(self._keys.sessions, str(exc)))
+        return histories
 
     def _become(self, state: State) -> None:
         self.state = state

@@ -273,10 +273,9 @@ def test_each_limit_is_an_error_and_no_close(limited: Gateway, redis: Redis, key
         for _ in range(30):
             cms.send({"type": "requestState"})
         fast = cms.expect("error")
-        cms.subscribe("d1;a")
 
         assert (full["code"], full["subscriptionIdentifier"]) == ("stream_limit", "d1;c")
         assert large["code"] == "message_too_large"
         assert fast["code"] == "too_many_messages"
         assert len(subscriptions.read(redis, keys).subscriptions) == 2
-        cms.expect("stateReport", lambda m: len(m["cameraConnections"]) == 2)
+        assert cms.socket.ping().wait(1)
