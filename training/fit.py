@@ -9,6 +9,8 @@ from typing import Any
 
 # Before the first import of ultralytics, which reads them once: no downloads, no installs, no unpickled code.
 os.environ.update(ULTRALYTICS_SAFE_LOAD="true", YOLO_AUTOINSTALL="False", YOLO_OFFLINE="True", YOLO_VERBOSE="False")
+# Threads that spin while they wait are slower than one thread as soon as anything else wants the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 

@@ -101,7 +101,7 @@ NETWORKS = (
         image_px=320,
         layers=_detector(12, third_scale=True),
         epochs=7,
-        augment={"fliplr": 0.5, "rect": True},
+        augment={"fliplr": 0.5, "rect": True, "fraction": 0.7},
     ),
     Network(
         name="body",
@@ -109,7 +109,7 @@ NETWORKS = (
         classes=BODY_CLASSES,
         image_px=96,
         layers=_classifier(12),
-        epochs=9,
+        epochs=6,
         batch=64,
         augment={"fliplr": 0.5},
     ),
@@ -119,7 +119,7 @@ NETWORKS = (
         classes=BRAND_CLASSES,
         image_px=128,
         layers=_classifier(12),
-        epochs=11,
+        epochs=6,
         batch=64,
     ),
     Network(
@@ -128,7 +128,7 @@ NETWORKS = (
         classes=("plate",),
         image_px=160,
         layers=_detector(12, third_scale=False),
-        epochs=6,
+        epochs=5,
     ),
     Network(
         name="reader",
