@@ -47,6 +47,7 @@ def main() -> int:
         return 2
     logs.configure(config, "gateway")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_without_clients_faults)
     try:
         listener = _listen(config.host, config.port)
     except OSError as exc:
@@ -62,6 +63,13 @@ def main() -> int:
     log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     server.run(sockets=[listener])
     return 1 if app.state.failed else 0
+
+
+def _without_clients_faults(record: logging.LogRecord) -> bool:
+    """Leave out the traceback that uvicorn logs for a text frame that is not UTF-8: a client's fault, not ours."""
+    if record.exc_info is not None and isinstance(record.exc_info[1], UnicodeDecodeError):
+        record.exc_info = None
+    return True
 
 
 def _listen(host: str, port: int) -> socket.socket:

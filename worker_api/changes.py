@@ -69,7 +69,7 @@ class Draft:
         """Give the display a session from now on."""
         history = self.sessions.get(display, ())
         if sessions.at(history, self.now_ms) != session:
-            self.sessions[display] = sessions.changed(history, self.now_ms, session)
+            self.sessions[display] = sessions.extended(history, self.now_ms, session)
 
     def remove(self, ids: Sequence[str]) -> None:
         """End subscriptions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,12 @@ from dataclasses import dataclass, field
 from redis.asyncio import Redis
 
 from contract import nodes
+from contract.errors import RecordInvalid
 from contract.keys import Cam, Keys
 from contract.nodes import Node, Pulse
 from contract.subscriptions import Subscription
+
+log = logging.getLogger(__name__)
 
 #: How often the view is renewed. With the heartbeat's 2 s it bounds how late `online` can be.
 VIEW_S = 1.0
@@ -92,7 +96,7 @@ class Cluster:
         _, ids = await pipe.execute()
         signs = self._state.pipeline(transaction=False)
         nodes.queue_signs(signs, self._keys, ids)
-        living = nodes.decode(self._keys, await signs.execute()) if ids else []
+        living = self._living(await signs.execute()) if ids else []
         fresh = self._frames.pipeline(transaction=False)
         fresh.ping()
         for cam in cams:
@@ -100,6 +104,15 @@ class Cluster:
         _, *there = await fresh.execute()
         online = frozenset(cam for cam, exists in zip(cams, there, strict=True) if exists)
         self.view = View(time.monotonic(), living, online)
+
+    def _living(self, signs: Sequence[bytes | None]) -> list[Node]:
+        living: list[Node] = []
+        for sign in signs:
+            try:
+                living += nodes.decode(self._keys, [sign])
+            except RecordInvalid as exc:  # Of another version, perhaps: no reason to see nobody.
+                log.debug("a process is left out: %s", exc)
+        return living
 
     async def sign(self, *, connections: int, relayed: int) -> None:
         """Say that this gateway lives."""

@@ -192,7 +192,9 @@ class Connection:
         self._counters.patch_results += 1
         if not result.success:
             self._counters.patch_failures += 1
-            log.warning("%s: patchSession of session %s failed: %.200r", self._owner, result.sessionId, result.message)
+            log.warning(
+                "%s: patchSession of session %.80r failed: %.200r", self._owner, result.sessionId, result.message
+            )
 
     # ------------------------------------------------------------ to the registry
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 import time
 from collections.abc import Coroutine, Iterator
 
 from contract import clients, frames, nodes
-from contract.errors import RecordInvalid
 from contract.frames import Frame
 from contract.keys import Keys
 from contract.settings import Settings
@@ -23,8 +21,6 @@ from worker_api.owners import Leave, Reap, owner_name
 from worker_api.registry import POLL_S, Registry
 from worker_api.relay import Relay
 from worker_api.reports import state_report
-
-log = logging.getLogger(__name__)
 
 _REAP_S = 1.0
 #: Saying goodbye must not hold up the end.
@@ -113,10 +109,7 @@ class Gateway:
 
     async def _look(self) -> None:
         cams = {s.source.cam for s in self.registry.state.subscriptions.values()}
-        try:
-            await self.cluster.look(sorted(cams))
-        except RecordInvalid as exc:
-            log.warning("the cluster is not seen: %s", exc)
+        await self.cluster.look(sorted(cams))
 
     async def _sign(self) -> None:
         await self.cluster.sign(connections=len(self.hub.connected), relayed=self.counters.relayed)

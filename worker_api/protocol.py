@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from pathlib import Path
+from typing import get_args
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -130,21 +133,25 @@ def _source(asked: SubscribePayload, settings: Settings) -> tuple[Source, str]:
     raise Refused(Code.NO_SOURCE, "rtspUrl, snapshotUrl: expected one of the two")
 
 
-def _check_url(field: str, url: str, schemes: frozenset[str], folders: Any = ()) -> tuple[str, str]:
+def _check_url(field: str, url: str, schemes: frozenset[str], folders: Sequence[Path] = ()) -> tuple[str, str]:
     """Return (url without credentials, credentials) of a URL that may be opened."""
     scheme, separated, rest = url.partition("://")
     kind = scheme.lower() if separated else "file"
     if kind not in schemes or (separated and not rest):
         expected = " ".join(sorted(f"{known}://" for known in schemes))
         raise Refused(Code.URL_NOT_ALLOWED, f"{field}: expected an address that begins with one of {expected}")
+    if any(sign < " " for sign in url):
+        raise Refused(Code.URL_NOT_ALLOWED, f"{field}: expected an address without control characters")
     try:
         if kind == "file":
             local_path(url, folders)
             return url, ""
-        return split_credentials(url)
-    except (UrlRefused, ValueError) as exc:
-        reason = str(exc) if isinstance(exc, UrlRefused) else "this is no path"
-        raise Refused(Code.URL_NOT_ALLOWED, f"{field}: {reason}") from None
+        bare, credentials = split_credentials(url)
+    except UrlRefused as exc:
+        raise Refused(Code.URL_NOT_ALLOWED, f"{field}: {exc}") from None
+    if kind != "synthetic" and not urlsplit(bare).hostname:
+        raise Refused(Code.URL_NOT_ALLOWED, f"{field}: expected a host after {kind}://")
+    return bare, credentials
 
 
 def _crop(asked: SubscribePayload) -> tuple[Box | None, Refused | None]:

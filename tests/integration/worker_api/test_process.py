@@ -8,8 +8,8 @@ import time
 
 import psutil
 import pytest
-from redis import Redis
 
+from contract import clients
 from contract.keys import Keys
 from tests.integration.worker_api.gateways import Gateway
 from tests.servers import RedisServer, eventually
@@ -59,10 +59,9 @@ def test_a_port_in_use_is_one_sentence_and_status_1(server: RedisServer) -> None
             assert gateway.log == f"cannot listen on 127.0.0.1:{port} (Address already in use); set DETECTOR_PORT\n"
 
 
-def test_a_part_that_fails_ends_the_whole(server: RedisServer, redis: Redis, keys: Keys) -> None:
-    with Gateway(state_url=server.url) as gateway:
-        with gateway.cms() as cms:
-            cms.receive()
+def test_a_part_that_fails_ends_the_whole(mortal: RedisServer, keys: Keys) -> None:
+    with Gateway(state_url=mortal.url) as gateway, clients.connect(mortal.url, "test") as redis:
+        _ = gateway.port
         redis.set(keys.detections, "no stream at all")
 
         assert eventually(lambda: gateway.process.poll() is not None and gateway.process.returncode) == 1
