@@ -10,7 +10,7 @@ from capture.pacing import LONGEST_WAIT_S, backoff
 from contract.problems import Code
 
 #: A running camera that comes back within this time is nobody's business but the log's.
-_BRIEF_S = 2.0
+BRIEF_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Attempts:
 
     def trouble(self, failure: SourceFailed) -> Trouble | None:
         """Return what must be told of the last failure; None: a running camera is away for a moment only."""
-        brief = self._has_played and time.monotonic() - self._since_s < _BRIEF_S
+        brief = self._has_played and time.monotonic() - self._since_s < BRIEF_S
         if brief and failure.code is Code.CAMERA_UNREACHABLE:
             return None
         return Trouble(failure.code, failure.text)

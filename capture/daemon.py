@@ -12,13 +12,13 @@ import time
 from dataclasses import dataclass
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from capture.attempts import Trouble
 from capture.publishing import Publisher, Servers
 from capture.reader import Reader
 from capture.telling import Teller
 from contract import leases, nodes, subscriptions
-from contract.clients import Down
 from contract.errors import RecordInvalid
 from contract.keys import Cam
 from contract.problems import Code
@@ -100,7 +100,7 @@ class Daemon:
         while not stop.wait(TICK_S):
             try:
                 self._tick()
-            except (*Down, RecordInvalid) as exc:
+            except (RedisError, RecordInvalid) as exc:
                 if self._complain.over():
                     log.warning("the state server is away or unreadable: %s", exc)
         self._shut_down()
@@ -234,5 +234,5 @@ class Daemon:
             pipe = self._state.pipeline(transaction=False)
             nodes.remove(pipe, self._keys, self._pulse.id)
             pipe.execute()
-        except Down as exc:
+        except RedisError as exc:
             log.warning("the cameras could not be given back; their leases expire: %s", exc)

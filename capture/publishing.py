@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import redis.exceptions
 from redis import Redis
+from redis.exceptions import RedisError
 
 from contract import frames, work
 from contract.frames import Frame
@@ -173,14 +173,14 @@ class Publisher:
                 return None
             owed = replace(publication, unchanged=True)
             self._servers.mark(publication)
-        except redis.exceptions.RedisError as exc:
+        except RedisError as exc:
             self.failed += 1
             self._report(exc)
             return owed
         self.published += 1
         return None
 
-    def _report(self, exc: redis.exceptions.RedisError) -> None:
+    def _report(self, exc: RedisError) -> None:
         now_s = time.monotonic()
         if now_s - self._logged_s >= _LOG_EVERY_S:
             self._logged_s = now_s

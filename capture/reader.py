@@ -13,15 +13,17 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
+from redis.exceptions import RedisError
+
 from capture.attempts import Attempts, Trouble
 from capture.errors import SourceFailed, SourceLost
+from capture.pacing import LONGEST_WAIT_S
 from capture.pictures import Encoded, JpegEncoder, Picture, jpeg_size
 from capture.publishing import Outbox, Publication
 from capture.rate import Rate
 from capture.sources.opening import make_source
 from capture.sources.source import Opening, Source
 from contract import frames, leases
-from contract.clients import Down
 from contract.frames import Frame
 from contract.problems import Code
 from contract.settings import Settings
@@ -117,12 +119,16 @@ class Reader:
         self.condition = Condition(state, trouble, self.alive_s)
 
     def _run(self) -> None:
-        try:
-            self._keep_capturing()
-        except Exception:
-            # The thread's top line: a fault of ours with one camera must be seen, and must not look like a dark camera.
-            log.exception("camera %s: its reader failed; this is a fault of detector", self.plan.cam)
-            self._set("given_up", Trouble(Code.INTERNAL, "reading the camera failed for a reason of ours; see the log"))
+        while not self._stop.is_set():
+            try:
+                self._keep_capturing()
+            except Exception:
+                # The thread's top line: a fault of ours must be seen, and must not look like a camera that is dark.
+                log.exception("camera %s: its reader failed; this is a fault of detector", self.plan.cam)
+                self._set(
+                    "waiting", Trouble(Code.INTERNAL, "reading the camera failed for a reason of ours; see the log")
+                )
+                self._nudge.wait(LONGEST_WAIT_S)
 
     def _keep_capturing(self) -> None:
         while not self._stop.is_set():
@@ -132,7 +138,7 @@ class Reader:
                 self._play()
             except SourceFailed as failure:
                 self._wait_after(failure)
-            except Down as exc:
+            except RedisError as exc:
                 log.warning("camera %s: its credentials cannot be read now: %s", self.plan.cam, exc)
                 self._stop.wait(_SERVER_WAIT_S)
 

@@ -16,6 +16,9 @@ from contract.problems import Code
 #: So many packets in a row that cannot be decoded: the stream is broken, not merely damaged.
 _DAMAGED_IN_A_ROW = 250
 
+#: Packets arrive, but no frame comes of them: some cameras send a key frame each ten seconds only, none seldom.
+_BARREN_S = 18.0
+
 #: Between frames without a timestamp.
 DEFAULT_PERIOD_S = 0.04
 
@@ -48,6 +51,7 @@ def decoded(container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
     # One thread: cameras are many, and threads that work ahead hold frames back.
     stream.codec_context.thread_count = 1
     played, damaged, last_pts = False, 0, None
+    newest_s = time.monotonic()
     packets = container.demux(stream)
     while True:
         try:
@@ -67,6 +71,9 @@ def decoded(container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
             if frame.pts is None or frame.pts != last_pts:
                 played, damaged, last_pts = True, 0, frame.pts
                 yield arrived_ms, frame
+                newest_s = time.monotonic()
+        if time.monotonic() - newest_s > _BARREN_S:
+            raise lost(played, "what the camera sends holds no new picture; restart it")
 
 
 def paced(container: InputContainer, wait: Callable[[float], bool]) -> Iterator[tuple[int, VideoFrame]]:

@@ -6,13 +6,14 @@ write headers that FFmpeg's demuxer refuses.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from email.message import Message
 
 import httpx
 
-from capture.errors import SourceRefused
+from capture.errors import SourceRefused, lost
 from capture.pictures import MAX_PICTURE_BYTES, Encoded, Picture, jpeg_size
 from capture.sources import http
 from capture.sources.rtsp import Stream
@@ -99,7 +100,7 @@ class HttpStream:
                         Code.CAMERA_UNSUPPORTED, "the URL gives a single picture; subscribe to it as snapshotUrl"
                     )
                 if kind.startswith("multipart/"):
-                    yield from _parts(response, Multipart(boundary))
+                    yield from _parts(response, Multipart(boundary), 2 * self._opening.settings.read_timeout_seconds)
                     return
         yield from Stream(self._opening).pictures()
 
@@ -111,8 +112,9 @@ def _content_type(response: httpx.Response) -> tuple[str, bytes]:
     return message.get_content_type(), (message.get_boundary() or "").encode()
 
 
-def _parts(response: httpx.Response, multipart: Multipart) -> Generator[Encoded]:
-    chunks, played, bad = response.iter_raw(), False, 0
+def _parts(response: httpx.Response, multipart: Multipart, patience_s: float) -> Generator[Encoded]:
+    """Yield the newest part of each read; lose patience with a stream of which no whole picture comes."""
+    chunks, played, bad, newest_s = response.iter_raw(), False, 0, time.monotonic()
     while True:
         with http.in_our_words(played):
             chunk = next(chunks, None)
@@ -127,6 +129,9 @@ def _parts(response: httpx.Response, multipart: Multipart) -> Generator[Encoded]
         if newest is not None:
             played = True
             yield Encoded(arrived_ms, newest)
+            newest_s = time.monotonic()
+        elif time.monotonic() - newest_s > patience_s:
+            raise lost(played, "the camera takes too long to send a picture; choose a smaller one")
 
 
 def _is_jpeg(part: bytes) -> bool:

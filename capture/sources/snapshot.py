@@ -7,13 +7,15 @@ from collections.abc import Generator
 
 import httpx
 
-from capture.errors import SourceRefused
+from capture.errors import SourceRefused, lost
 from capture.pictures import MAX_PICTURE_BYTES, Encoded, jpeg_size
 from capture.sources import http
 from capture.sources.source import Opening
 from contract.nodes import now_ms
 from contract.problems import Code
 
+#: Read timeouts in which a whole picture must have come.
+_PATIENCE = 2
 #: A wait is looked at anew this often, since the wanted interval may have become shorter.
 _LONGEST_NAP_S = 0.5
 #: What a kept connection does when the camera had closed it meanwhile: ask once more, on a new one.
@@ -42,11 +44,11 @@ class Snapshot:
 
     def _fetch(self, client: httpx.Client, *, again: bool) -> bytes:
         try:
-            jpeg = self._get(client)
+            jpeg = self._get(client, again)
         except _GONE_STALE:
             if not again:
                 raise
-            jpeg = self._get(client)
+            jpeg = self._get(client, again)
         try:
             jpeg_size(jpeg)
         except ValueError as exc:
@@ -55,12 +57,16 @@ class Snapshot:
             ) from exc
         return jpeg
 
-    def _get(self, client: httpx.Client) -> bytes:
+    def _get(self, client: httpx.Client, again: bool) -> bytes:
         body = bytearray()
+        # The timeouts of the client are for each read: a camera that dribbles would hold us for ever.
+        until_s = time.monotonic() + _PATIENCE * self._opening.settings.read_timeout_seconds
         with client.stream("GET", self._opening.url) as response:
             http.check(response)
             for chunk in response.iter_bytes():
                 body += chunk
+                if time.monotonic() > until_s:
+                    raise lost(again, "the camera takes too long to send its picture; choose a smaller one")
                 if len(body) > MAX_PICTURE_BYTES:
                     raise SourceRefused(
                         Code.CAMERA_UNSUPPORTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -87,11 +88,12 @@ def desk(redis: Redis, keys: Keys) -> Desk:
 
 
 @pytest.fixture
-def settings(server: RedisServer) -> Settings:
+def settings(server: RedisServer, tmp_path: Path) -> Settings:
     """Settings with short timeouts."""
     return Settings(
         state_url=server.url,
         key_prefix="t:",
+        media_dirs=(tmp_path,),
         connect_timeout_seconds=2,
         read_timeout_seconds=1,
         reconnect_interval_seconds=0.1,

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.servers import eventually
+
+_CHALLENGES = {"basic": 'Basic realm="camera"', "digest": 'Digest realm="camera", nonce="n1", qop="auth"'}
+
+
+def _knows(authorization: str, login: tuple[str, str]) -> bool:
+    """Say whether the header proves that its sender knows the login."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme == "Basic":
+        return base64.b64decode(rest).decode() == ":".join(login)
+    said = urllib.request.parse_keqv_list(urllib.request.parse_http_list(rest))
+    if not said:
+        return False
+    first, second = _md5(f"{login[0]}:camera:{login[1]}"), _md5(f"GET:{said['uri']}")
+    return said["response"] == _md5(f"{first}:n1:{said['nc']}:{said['cnonce']}:auth:{second}")
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class HttpCamera:
@@ -17,14 +38,18 @@ class HttpCamera:
     Attributes:
         pictures: shown in turn; a snapshot is always the first of them.
         status: answered instead of a picture unless it is 200.
-        login: the Authorization header that is asked for (basic), or None.
+        login: (user, password) that are asked for, or None. scheme: how: basic or digest.
+        redirect: where all requests are sent, or "". heard: the Authorization headers that came.
+        clip: what `/clip.ts` gives. dribbling: pictures come byte by byte.
         connections: opened so far. open: open now. requests: answered so far.
     """
 
     def __init__(self, pictures: list[bytes]) -> None:
         self.pictures = pictures
         self.status = 200
-        self.login: str | None = None
+        self.login: tuple[str, str] | None = None
+        self.scheme, self.redirect, self.clip, self.dribbling = "basic", "", b"", False
+        self.heard: list[str] = []
         self.with_lengths = True
         self.connections = self.open = self.requests = 0
         self._server: ThreadingHTTPServer | None = None
@@ -88,10 +113,15 @@ class HttpCamera:
 
             def do_GET(self) -> None:
                 camera.requests += 1
-                if camera.login is not None and self.headers.get("Authorization") != camera.login:
-                    self._answer(401, b"", ("WWW-Authenticate", 'Basic realm="camera"'))
+                camera.heard += self.headers.get_all("Authorization", [])
+                if camera.redirect:
+                    self._answer(302, b"", ("Location", camera.redirect))
+                elif camera.login is not None and not _knows(self.headers.get("Authorization", ""), camera.login):
+                    self._answer(401, b"", ("WWW-Authenticate", _CHALLENGES[camera.scheme]))
                 elif camera.status != 200:
                     self._answer(camera.status, b"")
+                elif self.path == "/clip.ts":
+                    self._answer(200, camera.clip, ("Content-Type", "video/mp2t"))
                 elif self.path == "/video.mjpeg":
                     self._play()
                 else:
@@ -103,7 +133,10 @@ class HttpCamera:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                step = 1 if camera.dribbling else max(1, len(body))
+                for begin in range(0, len(body), step):
+                    self.wfile.write(body[begin : begin + step])
+                    camera._ending.wait(0.1 if camera.dribbling else 0)
 
             def _play(self) -> None:
                 self.send_response(200)

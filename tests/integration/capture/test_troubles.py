@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import socket
 
@@ -57,8 +56,9 @@ def test_each_dead_camera_is_told_of_once_and_the_others_keep_running(
 
 @pytest.mark.parametrize("kind", ["rtsp", "mjpeg"])
 def test_a_camera_that_dies_and_returns_is_told_of_twice(
-    desk: Desk, http_camera: HttpCamera, rtsp_camera: RtspCamera, kind: str
+    desk: Desk, http_camera: HttpCamera, rtsp_camera: RtspCamera, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("capture.attempts.BRIEF_S", 0.3)
     camera = rtsp_camera if kind == "rtsp" else http_camera
     wanted = desk.subscribe("d;1", stream(rtsp_camera.url if kind == "rtsp" else http_camera.url("/video.mjpeg")))
     before = eventually(lambda: desk.frame(wanted.source.cam))
@@ -105,11 +105,12 @@ def test_who_subscribes_to_a_dead_camera_later_is_told_too(desk: Desk, nobody: s
     assert desk.codes("d;1") == [Code.CAMERA_UNREACHABLE]
 
 
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
 def test_the_right_password_opens_the_camera_and_is_seen_nowhere(
-    desk: Desk, http_camera: HttpCamera, caplog: pytest.LogCaptureFixture
+    desk: Desk, http_camera: HttpCamera, caplog: pytest.LogCaptureFixture, scheme: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    http_camera.login = "Basic " + base64.b64encode(f"operator:{SECRET}".encode()).decode()
+    http_camera.login, http_camera.scheme = ("operator", SECRET), scheme
     source = snapshot(http_camera.url("/snapshot.jpg"))
     desk.subscribe("d;1", source, credentials="operator:wrong")
     eventually(lambda: desk.codes("d;1") == [Code.CAMERA_UNAUTHORIZED])
@@ -134,6 +135,43 @@ def test_a_password_is_in_no_message_of_a_stream_that_fails(
     assert "next attempt" in caplog.text
     assert SECRET not in caplog.text
     assert not any(SECRET in problem.text for problem in desk.problems())
+
+
+def test_a_redirect_is_followed_but_takes_no_password_along(desk: Desk, http_camera: HttpCamera) -> None:
+    front = HttpCamera([])
+    front.start()
+    front.redirect, http_camera.login = http_camera.url("/snapshot.jpg"), ("operator", SECRET)
+
+    desk.subscribe("d;1", snapshot(front.url("/moved.jpg")), credentials=f"operator:{SECRET}")
+    eventually(lambda: desk.codes("d;1") == [Code.CAMERA_UNAUTHORIZED])
+    front.stop()
+
+    assert http_camera.requests > 0
+    assert http_camera.heard == []
+
+
+def test_a_camera_that_dribbles_is_not_waited_for(desk: Desk, http_camera: HttpCamera) -> None:
+    http_camera.dribbling = True
+
+    desk.subscribe("d;1", snapshot(http_camera.url("/snapshot.jpg")))
+
+    eventually(lambda: desk.codes("d;1") == [Code.CAMERA_UNREACHABLE])
+
+
+def test_a_reader_that_hangs_is_replaced(desk: Desk, rtsp_camera: RtspCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = desk.subscribe("d;1", stream(rtsp_camera.url))
+    before = eventually(lambda: desk.frame(wanted.source.cam))
+
+    # Shorter than the camera's read timeout: as if that had not worked.
+    monkeypatch.setattr("capture.daemon.HANGS_S", 0.5)
+    rtsp_camera.silent = True
+    eventually(lambda: desk.codes("d;1") == [Code.CAMERA_STALLED])
+    monkeypatch.undo()
+    rtsp_camera.silent = False
+
+    eventually(lambda: desk.codes("d;1")[-1] == Code.CAMERA_RECOVERED)
+    eventually(lambda: desk.newer_than(before.seq, wanted.source.cam))
+    eventually(lambda: rtsp_camera.open == 1)
 
 
 def test_what_is_no_picture_is_unsupported(desk: Desk, http_camera: HttpCamera) -> None:
