@@ -35,11 +35,12 @@ def by_ultralytics(path: Path, image: np.ndarray[Any, np.dtype[np.uint8]], imgsz
     return ultralytics.YOLO(path).predict(image, conf=LEAST, imgsz=imgsz, verbose=False, device="cpu")[0]
 
 
+@pytest.mark.parametrize(("height", "width"), [(90, 160), (160, 90)])
 @pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb"])
 def test_boxes_are_those_of_ultralytics_own_predict(
-    task: str, weights: dict[str, Path], models: dict[str, TorchModel]
+    task: str, height: int, width: int, weights: dict[str, Path], models: dict[str, TorchModel]
 ) -> None:
-    image = picture(1)
+    image = picture(1, height, width)
     truth = by_ultralytics(weights[task], image, 128)
     boxes = truth.obb if task == "obb" else truth.boxes
 
@@ -49,18 +50,20 @@ def test_boxes_are_those_of_ultralytics_own_predict(
     expected = [
         (truth.names[int(label)], float(confidence), box)
         for label, confidence, box in zip(boxes.cls, boxes.conf, boxes.xyxy.numpy(), strict=True)
-        if (np.minimum(box[2:], (160, 90)) > np.maximum(box[:2], 0)).all()
+        if (np.minimum(box[2:], (width, height)) > np.maximum(box[:2], 0)).all()
     ]
     if task == "segment":  # Ultralytics leaves out a box whose mask is empty; here a box counts by itself.
         drawn = np.array([[*box, confidence * 1e5] for _, confidence, box in expected])
         rows = [np.array([*seen["box"], seen["confidence"] * 1e5]) for seen in found]
         found = tuple(seen for seen, row in zip(found, rows, strict=True) if (np.abs(drawn - row) < 1.01).all(1).any())
     assert len(found) == len(expected) >= 3
-    assert any(box[0] > 0 and box[1] > 0 and box[2] < 160 and box[3] < 90 for box in (seen["box"] for seen in found))
+    assert any(
+        box[0] > 0 and box[1] > 0 and box[2] < width and box[3] < height for box in (seen["box"] for seen in found)
+    )
     for seen, (label, confidence, box) in zip(found, expected, strict=True):
         assert seen["class"] == label
         assert seen["confidence"] == pytest.approx(confidence, abs=1e-4)
-        assert seen["box"] == pytest.approx(box.clip(0, [160, 90, 160, 90]), abs=1.01)
+        assert seen["box"] == pytest.approx(box.clip(0, [width, height, width, height]), abs=1.01)
 
 
 def test_a_classification_is_that_of_ultralytics_own_predict(
