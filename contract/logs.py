@@ -11,6 +11,9 @@ import time
 from contract.settings import Settings
 from contract.urls import redact
 
+#: A line per HTTP request in a process that polls cameras, or per wake-up in one that answers them, is noise.
+_TALKATIVE = ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace")
+
 
 class _Text(logging.Formatter):
     converter = staticmethod(time.gmtime)
@@ -53,6 +56,5 @@ def configure(settings: Settings, role: str) -> None:
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level, handlers=handlers, force=True)
-    # One line per HTTP request, with its URL, is noise in a process that polls cameras.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("httpcore").setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -13,6 +13,7 @@ import orjson
 
 from contract.clients import AnyPipeline
 from contract.keys import Keys
+from contract.subscriptions import changed
 
 SessionId = int | str | None
 Changes = tuple[tuple[int, SessionId], ...]
@@ -20,7 +21,7 @@ Changes = tuple[tuple[int, SessionId], ...]
 HISTORY = 32
 
 
-def changed(history: Changes, since_ms: int, session: SessionId) -> Changes:
+def extended(history: Changes, since_ms: int, session: SessionId) -> Changes:
     """Return `history` with one more change; the oldest one beyond `HISTORY` goes."""
     return (*history, (since_ms, session))[-HISTORY:]
 
@@ -33,7 +34,7 @@ def at(history: Changes, when_ms: int) -> SessionId:
 def put(pipe: AnyPipeline, keys: Keys, display: str, history: Changes) -> None:
     """Queue: store a display's sessions."""
     pipe.hset(keys.sessions, display, orjson.dumps(history))
-    pipe.incr(keys.version)
+    changed(pipe, keys)
 
 
 def remove(pipe: AnyPipeline, keys: Keys, displays: list[str]) -> None:

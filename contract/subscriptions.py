@@ -1,7 +1,8 @@
 """Who wants what: the `subscriptions` hash, and what it means for cameras, groups and pipelines.
 
     subscriptions  HASH   subscription id -> JSON of `Subscription`   until unsubscribed, or its grace is over
-    version        INT    counts up with every change of subscriptions or sessions
+    version        INT    counts up with every change of subscriptions or sessions, from a number that tells one life
+                          of the server's content from the next (`epoch`)
     secret:{cam}   STRING "user:password" as it stood in the URL      30 days from the last subscribe
 
 The gateway writes; capture daemons and workers read the whole hash whenever `version` has moved and reconcile with
@@ -10,6 +11,7 @@ The gateway writes; capture daemons and workers read the whole hash whenever `ve
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,6 +27,8 @@ from contract.keys import Cam, Group, Keys, PipelineId, digest
 
 Box = tuple[int, int, int, int]
 _SECRET_TTL_S = 30 * 86_400
+#: Versions in one epoch, and ns from which an epoch takes its number: two losses within 2 s would look like one.
+_PER_EPOCH = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,18 +182,29 @@ def decode(key: str, raw: bytes) -> Subscription:
         raise RecordInvalid(key, f"a subscription cannot be read ({type(exc).__name__})") from exc
 
 
+def changed(pipe: AnyPipeline, keys: Keys) -> None:
+    """Queue: say that there is something new to read."""
+    pipe.set(keys.version, time.time_ns() // _PER_EPOCH * _PER_EPOCH, nx=True)
+    pipe.incr(keys.version)
+
+
+def epoch(version: int) -> int:
+    """Return which life of the server's content a version is of: another one means that everything was lost."""
+    return version // _PER_EPOCH
+
+
 def put(pipe: AnyPipeline, keys: Keys, subscription: Subscription, credentials: str = "") -> None:
     """Queue: start or replace a subscription; the newest credentials of its camera win."""
     if credentials:
         pipe.set(keys.secret(subscription.source.cam), credentials, ex=_SECRET_TTL_S)
     pipe.hset(keys.subscriptions, subscription.id, encode(subscription))
-    pipe.incr(keys.version)
+    changed(pipe, keys)
 
 
 def remove(pipe: AnyPipeline, keys: Keys, ids: Iterable[str]) -> None:
     """Queue: end subscriptions; ids that are unknown do no harm."""
     pipe.hdel(keys.subscriptions, *ids)
-    pipe.incr(keys.version)
+    changed(pipe, keys)
 
 
 def queue_read(pipe: AnyPipeline, keys: Keys) -> None:

@@ -40,18 +40,19 @@ def server_binary() -> str:
 class RedisServer:
     """A server on a socket file in `home`, which must be a short path; without persistence unless `options` say so.
 
-    A socket file: no port to collide on, nobody else's database to flush.
+    A socket file: no port to collide on, nobody else's database to flush. A `port` is for those who take no file.
     """
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(self, home: Path, *options: str, port: int = 0) -> None:
         self.socket = home / "redis.sock"
         self.url = f"unix://{self.socket}"
+        self.port = port
         self._options = ("--save", "", "--appendonly", "no", *options, "--dir", str(home))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        command = [server_binary(), "--port", "0", "--unixsocket", str(self.socket), *self._options]
+        command = [server_binary(), "--port", str(self.port), "--unixsocket", str(self.socket), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + _START_S
         with Redis.from_url(self.url, retry=None) as client:

@@ -1,0 +1,144 @@
+"""A real Celery worker process between frames in Redis and results in the stream."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import embedded
+from contract import clients
+from tests.integration.tasks.colour_worker import BLUE, ORANGE
+from tests.integration.tasks.conftest import Desk
+from tests.servers import RedisServer, eventually
+from tests.unit.mpta.toys import scene
+
+CAR = scene((ORANGE, (20, 20, 80, 60)))
+CAR_AND_TRUCK = scene((ORANGE, (20, 20, 60, 60)), (BLUE, (90, 20, 150, 60)))
+EMPTY = scene()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_frame_becomes_the_message_that_the_protocol_asks_for(desk: Desk) -> None:
+    front = desk.subscribe("pump-1;front", desk.package())
+
+    desk.see(front, CAR, captured_ms=1_752_496_496_789)
+
+    message = desk.result(front)
+    assert message["type"] == "imageDetection"
+    assert message["timestamp"] == "2025-07-14T12:34:56.789Z"
+    assert message["data"] == {
+        "detection": {"class": "car", "confidence": pytest.approx(0.9)},
+        "modelId": 101,
+        "modelName": "Colours",
+    }
+    assert "sessionId" not in message
+
+
+@pytest.mark.usefixtures("worker")
+def test_nothing_in_sight_is_said_as_none(desk: Desk) -> None:
+    front = desk.subscribe("pump-1;front", desk.package())
+
+    desk.see(front, EMPTY)
+
+    assert desk.result(front)["data"]["detection"] == {"class": "none", "confidence": 1.0}
+
+
+@pytest.mark.usefixtures("worker")
+def test_two_displays_on_one_camera_cost_one_inference_and_get_two_results(desk: Desk) -> None:
+    model = desk.package()
+    first, second = desk.subscribe("pump-1;front", model), desk.subscribe("kiosk;front", model)
+    assert first.group == second.group
+
+    desk.see(first, CAR)
+
+    messages = [desk.result(first), desk.result(second)]
+    assert messages[0]["data"] == messages[1]["data"]
+    assert messages[0]["detectionId"] != messages[1]["detectionId"]
+    assert desk.redis.hget(desk.keys.group(first.group), "done") == str(desk.seq).encode()
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_session_is_the_one_at_the_time_of_capture(desk: Desk) -> None:
+    front = desk.subscribe("pump-1;front", desk.package())
+    desk.see(front, CAR, captured_ms=1_500)
+    desk.result(front)
+
+    desk.session("pump-1", (1_000, 7), (2_000, "eight"), (3_000, None))
+    for captured_ms in (1_999, 2_000, 3_000):
+        count = len(desk.results())
+        desk.see(front, CAR, captured_ms=captured_ms)
+        eventually(functools.partial(desk.count, count + 1))
+
+    assert [message.get("sessionId") for message in desk.results()] == [None, 7, "eight", None]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_crop_limits_what_is_looked_at(desk: Desk) -> None:
+    model = desk.package()
+    whole = desk.subscribe("all;yard", model)
+    right = desk.subscribe("right;yard", model, crop=(80, 0, 160, 96))
+    assert whole.group != right.group
+
+    desk.see(whole, CAR_AND_TRUCK)
+    desk.see(right, CAR_AND_TRUCK)
+
+    assert desk.result(whole)["data"]["detection"]["class"] == "car"
+    assert desk.result(right)["data"]["detection"]["class"] == "truck"
+
+
+@pytest.fixture
+def actions_server() -> Iterator[RedisServer]:
+    """The server of a package's owner, which is not ours."""
+    with tempfile.TemporaryDirectory(prefix="detector-") as home:
+        running = RedisServer(Path(home), port=embedded.free_port())
+        running.start()
+        yield running
+        running.stop()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_package_outside_the_allowed_folders_is_not_opened(desk: Desk) -> None:
+    desk.subscribe("a;front", "file:///etc/passwd")
+
+    problem = eventually(desk.problems)[0]
+
+    assert problem.code == "model_unavailable"
+    assert "allowed" in problem.text
+
+
+@pytest.mark.usefixtures("worker")
+def test_actions_save_the_picture_and_publish_its_key(desk: Desk, actions_server: RedisServer) -> None:
+    publish = {"type": "redis_publish", "channel": "{display}", "message": '{"c":"{class}","image":"{image_key}"}'}
+    save = {"type": "redis_save_image", "key": "seen:{class}:{uuid}", "expire_seconds": 60}
+    target = {"host": "127.0.0.1", "port": actions_server.port}
+    model = desk.package(redis=target, actions=[save, publish])
+    first, second = desk.subscribe("pump-1;front", model), desk.subscribe("kiosk;front", model)
+
+    with clients.connect(actions_server.url, "test") as other, other.pubsub() as listener:
+        listener.psubscribe("*")
+        listener.get_message(timeout=1.0)
+        desk.see(first, CAR)
+        events = [eventually(lambda: listener.get_message(ignore_subscribe_messages=True, timeout=1.0)) for _ in "12"]
+
+        assert {event["channel"] for event in events} == {first.display.encode(), second.display.encode()}
+        content = json.loads(events[0]["data"])
+        assert content["c"] == "car"
+        picture = other.get(content["image"])
+        assert isinstance(picture, bytes)
+        assert picture.startswith(b"\xff\xd8")
+        assert 0 < other.ttl(content["image"]) <= 60
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_actions_target_that_is_away_costs_no_result(desk: Desk) -> None:
+    publish = {"type": "redis_publish", "channel": "events", "message": "{class}"}
+    front = desk.subscribe("a;front", desk.package(redis={"host": "127.0.0.1", "port": 1}, actions=[publish]))
+
+    for count in range(1, 4):
+        desk.see(front, CAR)
+        eventually(functools.partial(desk.count, count))

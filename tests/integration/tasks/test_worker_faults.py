@@ -1,0 +1,106 @@
+"""Workers that are killed, stopped, slow, or given packages and pictures that are no good."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from contract.work import LEASE_MS
+from mpta import Image
+from tests.integration.tasks.colour_worker import MAGENTA, ORANGE
+from tests.integration.tasks.conftest import Desk, Worker
+from tests.servers import eventually
+from tests.unit.mpta.toys import scene
+
+Start = Callable[..., Worker]
+
+CAR = scene((ORANGE, (20, 20, 80, 60)))
+UNBEARABLE: Image = np.full((96, 160, 3), MAGENTA, np.uint8)
+
+
+def test_a_picture_that_the_model_cannot_take_costs_no_other_camera_its_result(desk: Desk, start: Start) -> None:
+    worker = start()
+    worker.hold.touch()
+    model = desk.package()
+    bad, good = desk.subscribe("a;bad", model), desk.subscribe("b;good", model)
+    desk.see(bad, CAR)
+    eventually(lambda: desk.computing(bad))
+    desk.see(bad, UNBEARABLE)
+    desk.see(good, CAR)
+    worker.hold.unlink()
+
+    assert desk.result(good)["data"]["detection"]["class"] == "car"
+    [problem] = eventually(desk.problems)
+    assert (problem.subscription, problem.code) == (bad.id, "model_failed")
+    assert "RuntimeError" in problem.text
+    assert eventually(lambda: desk.done(bad) == desk.seq - 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (None, "model_unavailable", "no model package"),
+        (b"this is no zip", "model_invalid", "zip"),
+    ],
+)
+def test_a_package_that_is_not_there_or_none_is_told_once(
+    desk: Desk, start: Start, content: bytes | None, code: str, words: str
+) -> None:
+    start("tasks", model_retry_seconds=1)
+    if content is not None:
+        (desk.home / "odd.mpta").write_bytes(content)
+    odd, other = desk.subscribe("a;front", "odd.mpta"), desk.subscribe("b;front", "odd.mpta")
+
+    told = eventually(lambda: found if len(found := desk.problems()) >= 2 else [])
+
+    assert {(problem.subscription, problem.code) for problem in told} == {(odd.id, code), (other.id, code)}
+    assert words in told[0].text
+    assert str(desk.home) not in told[0].text
+
+
+def test_another_worker_takes_over_what_a_killed_one_had(desk: Desk, start: Start) -> None:
+    killed = start()
+    killed.hold.touch()
+    front = desk.subscribe("pump-1;front", desk.package())
+    seq = desk.see(front, CAR)
+    eventually(lambda: desk.computing(front))
+    killed.process.kill()
+    killed.hold.unlink()
+
+    start()
+
+    eventually(lambda: desk.see(front, CAR) and desk.results(), every_s=0.1)
+    assert desk.done(front) > seq
+
+
+def test_a_lease_outlives_a_batch_that_takes_longer(desk: Desk, start: Start) -> None:
+    slow = start()
+    slow.hold.touch()
+    front = desk.subscribe("pump-1;front", desk.package())
+    seq = desk.see(front, CAR)
+    first = eventually(lambda: desk.computing(front))
+
+    eventually(lambda: desk.computing(front) > first + LEASE_MS)
+    slow.hold.unlink()
+
+    desk.result(front)
+    assert desk.done(front) == seq
+
+
+def test_sigterm_ends_a_busy_worker_with_its_batch_written(desk: Desk, start: Start) -> None:
+    worker = start()
+    worker.hold.touch()
+    front = desk.subscribe("pump-1;front", desk.package())
+    desk.see(front, CAR)
+    eventually(lambda: desk.computing(front))
+
+    worker.process.send_signal(signal.SIGTERM)
+    worker.hold.unlink()
+
+    assert worker.process.wait(10.0) == 0
+    assert desk.results()
+    assert desk.redis.zcard(desk.keys.running(front.pipeline)) == 0
+    assert desk.redis.zcard(desk.keys.nodes) == 0
