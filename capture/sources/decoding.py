@@ -42,7 +42,7 @@ def open_container(url: str, options: Mapping[str, str], *, connect_s: float, re
 
 
 def decoded(container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield (Unix ms of the packet's arrival, frame) until the stream ends; a frame that repeats another is left out.
+    """Yield (Unix ms of the frame's arrival, frame) until the stream ends; a frame that repeats another is left out.
 
     Raises:
         SourceLost: the stream broke or stayed silent.
@@ -52,11 +52,13 @@ def decoded(container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
     stream.codec_context.thread_count = 1
     played, damaged, last_pts = False, 0, None
     newest_s = time.monotonic()
-    packets = container.demux(stream)
+    # Of RTSP, FFmpeg's parser hands a frame over when the next one begins to arrive: it is as old as the one before.
+    one_behind = container.format.name == "rtsp"
+    packets, read_ms = container.demux(stream), now_ms()
     while True:
         try:
             packet = next(packets)
-            arrived_ms = now_ms()
+            before_ms, read_ms = read_ms, now_ms()
             frames = packet.decode()
         except StopIteration:
             return
@@ -70,7 +72,7 @@ def decoded(container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
         for frame in frames:
             if frame.pts is None or frame.pts != last_pts:
                 played, damaged, last_pts = True, 0, frame.pts
-                yield arrived_ms, frame
+                yield before_ms if one_behind else read_ms, frame
                 newest_s = time.monotonic()
         if time.monotonic() - newest_s > _BARREN_S:
             raise lost(played, "what the camera sends holds no new picture; restart it")

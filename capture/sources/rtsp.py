@@ -60,5 +60,6 @@ class Stream:
             join_credentials(self._opening.url, self._opening.credentials()),
             options,
             connect_s=settings.connect_timeout_seconds,
-            read_s=settings.read_timeout_seconds,
+            # Half: after the first silence FFmpeg hands over what its parser held back, and we read on (measured).
+            read_s=settings.read_timeout_seconds / 2,
         )

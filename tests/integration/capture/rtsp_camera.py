@@ -12,6 +12,7 @@ from typing import cast
 import av
 
 from capture.sources.synthetic import paint
+from contract.nodes import now_ms
 
 FPS = 25
 _RTCP = 72
@@ -66,13 +67,14 @@ class RtspCamera:
     Attributes:
         refusal: the status line answered to DESCRIBE instead of a description, or "".
         silent: connected, but no more packets.
-        sent: number of the frame that was sent last.
+        sent: number of the frame that was sent last. sent_ms: when each was sent last, Unix ms.
         connections: opened so far. open: open now.
     """
 
     def __init__(self, frames: list[list[bytes]]) -> None:
         self.refusal, self.silent = "", False
         self.connections = self.open = self.sent = 0
+        self.sent_ms = [0] * len(frames)
         self._frames = frames
         self._port = 0
         self._listener: socket.socket | None = None
@@ -158,6 +160,7 @@ class RtspCamera:
                     client.sendall(b"$\0" + len(rtp).to_bytes(2, "big") + rtp)
                     sequence += 1
                 self.sent = number % len(self._frames)
+                self.sent_ms[self.sent] = now_ms()
                 number += 1
         except OSError:
             return

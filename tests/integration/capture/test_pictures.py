@@ -86,7 +86,7 @@ def test_an_rtsp_camera_gives_its_newest_frame(desk: Desk, rtsp_camera: RtspCame
     wanted = desk.subscribe("d;1", stream(rtsp_camera.url))
 
     eventually(lambda: desk.frame(wanted.source.cam))
-    behind = []
+    behind, late_ms = [], []
     for _ in range(20):
         time.sleep(0.05)
         frame = desk.frame(wanted.source.cam)
@@ -95,9 +95,12 @@ def test_an_rtsp_camera_gives_its_newest_frame(desk: Desk, rtsp_camera: RtspCame
         image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert image is not None
         behind.append((rtsp_camera.sent - number_of(image)) % 100)
+        late_ms.append(frame.captured_ms - rtsp_camera.sent_ms[number_of(image)])
 
     # Published at 10 of 25 frames a second: three frames old at most, and a little for a busy machine.
     assert sorted(behind)[len(behind) // 2] <= 4, behind
+    # The timestamp says when it came, and not when the next one let FFmpeg's parser go on.
+    assert abs(sorted(late_ms)[len(late_ms) // 2]) < 30, late_ms
 
 
 def test_frames_are_published_at_the_wanted_rate_and_groups_marked_at_their_own(
