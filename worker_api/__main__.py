@@ -97,6 +97,7 @@ def _uvicorn_config(app: FastAPI, config: Settings) -> uvicorn.Config:
 
 
 if __name__ == "__main__":
-    # Until `main` has its own: an end during the start is an end in good order too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for early in (signal.SIGTERM, signal.SIGINT):
+        # Until `main` has its own: an end during the start is an end in good order too.
+        signal.signal(early, lambda *_: sys.exit(0))
     sys.exit(main())

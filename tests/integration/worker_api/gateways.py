@@ -142,12 +142,19 @@ def wish(identifier: str = "d1;c1", **payload: object) -> Message:
 
 
 def add_result(
-    redis: Redis, keys: Keys, identifier: str, captured_ms: int, *, nothing: bool = False, **data: object
+    redis: Redis,
+    keys: Keys,
+    identifier: str,
+    captured_ms: int,
+    *,
+    nothing: bool = False,
+    entry_id: str = "*",
+    **data: object,
 ) -> None:
     """Append a result to the stream as a worker's turn does; `captured` lets tests tell messages apart."""
     content = {"type": "imageDetection", "subscriptionIdentifier": identifier, "captured": captured_ms, "data": data}
     fields: dict[Any, Any] = {"s": identifier, "c": captured_ms, "n": int(nothing), "b": json.dumps(content)}
-    redis.xadd(keys.detections, fields)
+    redis.xadd(keys.detections, fields, id=entry_id)
 
 
 def stored(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,23 @@ def patient(server: RedisServer) -> Iterator[Gateway]:
     """A gateway that does not mind how fast one talks."""
     with Gateway(state_url=server.url, max_messages_per_second=1_000_000) as running:
         yield running
+
+
+def test_who_does_not_read_answers_is_not_listened_to_and_loses_none(patient: Gateway) -> None:
+    count = 15_000  # At 400 bytes each more than the buffers between the two hold.
+    wrong = json.dumps({"type": "subscribe", "payload": wish("x" * 256)})
+    with patient.cms(max_queue=1) as cms:
+
+        def send_all() -> None:
+            for _ in range(count):
+                cms.send(wrong)
+
+        talk = threading.Thread(target=send_all)
+        talk.start()
+        talk.join(1.0)
+
+        assert [cms.expect("error")["code"] for _ in range(count)] == ["bad_identifier"] * count
+        talk.join()
 
 
 JSON = st.recursive(

@@ -151,6 +151,16 @@ def test_state_is_reported_on_request(cms: Cms) -> None:
     assert time.monotonic() - begun < 0.5
 
 
+def test_a_report_that_is_asked_for_holds_what_was_asked_before(cms: Cms) -> None:
+    cms.expect("stateReport")
+
+    cms.subscribe("d1;c1")
+    cms.send({"type": "requestState"})
+
+    report = cms.expect("stateReport")
+    assert [c["subscriptionIdentifier"] for c in report["cameraConnections"]] == ["d1;c1"]
+
+
 def test_a_report_lists_the_connections_own_cameras(cms: Cms, gateway: Gateway, redis: Redis, keys: Keys) -> None:
     with gateway.cms() as other:
         other.subscribe("d2;c2")
