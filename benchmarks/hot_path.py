@@ -1,13 +1,21 @@
-"""What a frame costs us beside the model, and how long it takes from capture to CMS."""
+"""What a frame costs us beside the model, and how long it takes from capture to CMS: a null model, 640x360.
+
+`python -m benchmarks.hot_path` prints the table; `… CAMERAS FPS` one line of it, as JSON.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks import chain
 from benchmarks.chain import Chain
@@ -38,6 +46,11 @@ class Load:
         return float(np.percentile(self.latencies_ms, q)) if self.latencies_ms else float("nan")
 
 
+#: Cameras and frames per second of each: idle, busy, five times too much for one worker.
+LOADS = ((4, 10.0), (25, 10.0), (50, 25.0))
+SECONDS = 10.0
+
+
 def run(system: Chain, *, cameras: int, fps: float, seconds: float) -> Load:
     """Put a load on a fresh chain and measure it."""
     socket, stop = system.subscribe(cameras), threading.Event()
@@ -65,3 +78,42 @@ def decode_ms(repeats: int = 300) -> float:
     for _ in range(repeats):
         cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     return (time.process_time() - began) * 1000 / repeats
+
+
+def one(cameras: int, fps: float) -> Load:
+    """Measure one load on a chain of its own."""
+    with chain.running() as system:
+        return run(system, cameras=cameras, fps=fps, seconds=SECONDS)
+
+
+def table() -> Table:
+    """Measure all loads, each in a process of its own, since Celery reads its settings once per process."""
+    decode = decode_ms()
+    title = f"hot path: null model, 640x360, one worker; decoding a picture takes {decode:.2f} ms of CPU"
+    found = Table(title=title, title_justify="left")
+    for name in ("cameras x fps", "sent/s", "delivered/s", "p50 ms", "p99 ms", "worker ms", "gateway ms", "servers ms"):
+        found.add_column(name, justify="right")
+    found.add_column("worker + gateway - decode, ms", justify="right")
+    for cameras, fps in LOADS:
+        command = [sys.executable, "-m", "benchmarks.hot_path", str(cameras), str(fps)]
+        load = Load(**json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+        cpu = load.cpu_ms
+        found.add_row(
+            f"{cameras} x {fps:g}",
+            f"{load.sent / load.seconds:.0f}",
+            f"{load.per_second:.0f}",
+            f"{load.percentile(50):.1f}",
+            f"{load.percentile(99):.1f}",
+            f"{cpu['worker']:.2f}",
+            f"{cpu['gateway']:.2f}",
+            f"{cpu['STATE_URL'] + cpu['FRAMES_URL']:.2f}",
+            f"{cpu['worker'] + cpu['gateway'] - decode:.2f}",
+        )
+    return found
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        sys.stdout.write(json.dumps(asdict(one(int(sys.argv[1]), float(sys.argv[2])))))
+    else:
+        Console().print(table())

@@ -33,8 +33,8 @@ def subscriptions(rtsp: str, http: str) -> list[dict[str, Any]]:
         ("pump-1", "cam1", {"rtspUrl": f"{rtsp}/cam1"}),
         ("kiosk", "cam1", {"rtspUrl": f"{rtsp}/cam1"}),
         ("pump-2", "cam2", {"rtspUrl": f"{rtsp}/cam2"}),
-        ("pump-3", "cam3", {"snapshotUrl": f"{http}/cam3/snapshot.jpg", "snapshotInterval": 250}),
-        ("pump-4", "cam4", {"rtspUrl": f"{http}/cam4/mjpeg"}),
+        ("pump-3", "cam3", {"snapshotUrl": f"{http}/cam3.jpg", "snapshotInterval": 250}),
+        ("pump-4", "cam4", {"rtspUrl": f"{http}/cam4.mjpg"}),
     ]
     model = {"modelUrl": str(PACKAGE), "modelId": 1, "modelName": "forecourt"}
     return [

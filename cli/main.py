@@ -67,7 +67,8 @@ def up() -> None:
 def cameras(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     rtsp_port: Annotated[int, typer.Option(help="Port of the RTSP cameras; 0: any free one.")] = 8554,
-    http_port: Annotated[int, typer.Option(help="Port of the HTTP cameras and of the page; 0: any free one.")] = 8090,
+    http_port: Annotated[int, typer.Option(help="Port of the HTTP cameras and of the page; 0: any free one.")] = 8555,
+    count: Annotated[int, typer.Option(help="How many cameras.")] = 4,
     fps: Annotated[int, typer.Option(help="Pictures per second of each camera.")] = 10,
     truth_dir: Annotated[Path | None, typer.Option(help="Write what is really there into this folder.")] = None,
     seed: Annotated[int, typer.Option(help="Another number, other traffic.")] = 1,
@@ -77,7 +78,13 @@ def cameras(
 
     _finish(
         lambda: cameras_of.run(
-            host=host, rtsp_port=rtsp_port, http_port=http_port, fps=fps, truth_dir=truth_dir, seed=seed
+            host=host,
+            rtsp_port=rtsp_port,
+            http_port=http_port,
+            fps=fps,
+            truth_dir=truth_dir,
+            cameras=count,
+            seed=seed,
         )
     )
 
