@@ -37,9 +37,10 @@ Measured end to end, through `mpta`, on {test_frames} frames of {test_scenes} pl
 
 - vehicle mAP50: mean over car and truck of the average precision at IoU 0.5. Vehicles of which less than 30 % is seen,
   or smaller than 24 pixels, are neither demanded nor punished.
-- body: right answers over vehicles of which at least {clear:.0%} is seen; a missed vehicle counts as wrong.
-- brand: the same, where the front with its badge is turned to the camera by less than 58 degrees and not hidden.
-- plate: all characters right and none too many, over such vehicles that stand still.
+- body: right answers over the vehicles that were detected and of which at least {clear:.0%} is seen.
+- brand: the same, where the front with its badge is turned to the camera by less than 58 degrees and not hidden; no
+  answer counts as wrong.
+- plate: all characters right and none too many, over such vehicles that stand still, detected or not.
 
 One frame through the whole tree took {frame_ms:.0f} ms of wall time when this was measured, with every vehicle examined
 instead of the best only.
@@ -79,4 +80,5 @@ def card(package: Path, report: Report, *, scenes: int, frames: int) -> str:
 
 def _row(network: Network, size: int) -> str:
     shown = ", ".join(network.classes) if len(network.classes) < 10 else f"{len(network.classes)} characters"
-    return f"| {network.name} | {network.task} | {network.image_px} | {shown} | {size // 1000} |"
+    height, width = network.input_px
+    return f"| {network.name} | {network.task} | {width} x {height} | {shown} | {size // 1000} |"

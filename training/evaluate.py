@@ -160,14 +160,16 @@ def _compare(
     wanted = [Wanted(label=v.kind, box=v.box, optional=not _demanded(v)) for v in shot.truth]
     matches = match([found[i] for i in sure], wanted)
     for vehicle, index in zip(shot.truth, matches, strict=True):
-        answer = objects[sure[index]] if index is not None else {}
         if vehicle.visibility < CLEAR or not _demanded(vehicle):
             continue
-        tallies["body"].add(vehicle.body, answer.get("bodyType"))
-        if vehicle.plate_box:
+        answer = objects[sure[index]] if index is not None else {}
+        # A missed vehicle is the detector's mistake, which the average precision holds; a missed plate is everybody's.
+        if answer:
+            tallies["body"].add(vehicle.body, answer.get("bodyType"))
+        if answer and vehicle.plate_box:
             tallies["brand"].add(vehicle.brand, answer.get("carBrand"))
-            if vehicle.standing:
-                tallies["plate"].add(vehicle.plate, answer.get("licensePlateText"))
+        if vehicle.standing and vehicle.plate_box:
+            tallies["plate"].add(vehicle.plate, answer.get("licensePlateText"))
     return found, wanted
 
 

@@ -92,7 +92,7 @@ def strip(checkpoint: Path, target: Path, network: Network) -> None:
         parameter.requires_grad = False
     model.names = dict(enumerate(network.classes))
     # The only argument that prediction reads back is the input's size; the others name this machine's folders.
-    arguments = {"task": network.task, "imgsz": network.image_px, "data": network.name}
+    arguments = {"task": network.task, "imgsz": list(network.input_px), "data": network.name}
     model.args = arguments
     model.yaml = network.definition()
     model.criterion = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.samples import BODY_CLASSES, BRAND_CLASSES, CHARACTER_CLASSES, VEHICLE_CLASSES
+from training.samples import BODY_CLASSES, BRAND_CLASSES, CHARACTER_CLASSES, READER_PX, VEHICLE_CLASSES
 
 Layer = list[Any]
 
@@ -71,7 +71,8 @@ class Network:
         name: file name in the package, and folder of its data.
         task: ultralytics' word: detect or classify.
         classes: names in the order of the outputs.
-        image_px: side of the square input; the engine letterboxes (detect) or stretches (classify) to it.
+        image_px: longer side of the input; the engine letterboxes (detect) or stretches (classify) to the input.
+        height_px: height of the input where it is not square.
         layers: backbone and head in ultralytics' notation.
         epochs, batch, lr: how it is trained.
         augment: ultralytics' settings that differ from `training.fit`'s; `rect` trains without the empty rows that
@@ -82,11 +83,17 @@ class Network:
     task: str
     classes: tuple[str, ...]
     image_px: int
+    height_px: int | None = None
     layers: dict[str, list[Layer]]
     epochs: int
     batch: int = 32
     lr: float = 0.003
     augment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def input_px(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.height_px or self.image_px, self.image_px
 
     def definition(self) -> dict[str, Any]:
         """Return the network as the mapping that an ultralytics model file holds."""
@@ -107,9 +114,9 @@ NETWORKS = (
         name="body",
         task="classify",
         classes=BODY_CLASSES,
-        image_px=96,
+        image_px=128,
         layers=_classifier(12),
-        epochs=6,
+        epochs=12,
         batch=64,
         augment={"fliplr": 0.5},
     ),
@@ -119,7 +126,7 @@ NETWORKS = (
         classes=BRAND_CLASSES,
         image_px=128,
         layers=_classifier(12),
-        epochs=6,
+        epochs=10,
         batch=64,
     ),
     Network(
@@ -134,7 +141,8 @@ NETWORKS = (
         name="reader",
         task="detect",
         classes=CHARACTER_CLASSES,
-        image_px=160,
+        image_px=READER_PX[0],
+        height_px=READER_PX[1],
         layers=_detector(16, third_scale=False),
         epochs=12,
         lr=0.004,
