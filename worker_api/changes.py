@@ -81,23 +81,22 @@ class Draft:
         for display in displays - {s.display for s in self.subscriptions.values()}:
             self.sessions.pop(display, None)
 
-    def queue(self, pipe: AnyPipeline, keys: Keys) -> State:
-        """Queue what differs from the state before; return the state that it leads to."""
-        before, moves = self._before, 0
-        for subscription in self.subscriptions.values():
-            if before.subscriptions.get(subscription.id) is not subscription:
-                subscriptions.put(pipe, keys, subscription, self.credentials.get(subscription.id, ""))
-                moves += 1
-        if removed := before.subscriptions.keys() - self.subscriptions.keys():
+    def queue(self, pipe: AnyPipeline, keys: Keys) -> bool:
+        """Queue what differs from the state before; return whether anything does."""
+        before, after = self._before, self
+        put = [s for s in after.subscriptions.values() if before.subscriptions.get(s.id) is not s]
+        for subscription in put:
+            subscriptions.put(pipe, keys, subscription, self.credentials.get(subscription.id, ""))
+        removed = before.subscriptions.keys() - after.subscriptions.keys()
+        if removed:
             subscriptions.remove(pipe, keys, sorted(removed))
-            moves += 1
-        for display, history in self.sessions.items():
-            if before.sessions.get(display) is not history:
-                sessions.put(pipe, keys, display, history)
-                moves += 1
-        if forgotten := before.sessions.keys() - self.sessions.keys():
+        bound = {d: history for d, history in after.sessions.items() if before.sessions.get(d) is not history}
+        for display, history in bound.items():
+            sessions.put(pipe, keys, display, history)
+        forgotten = before.sessions.keys() - after.sessions.keys()
+        if forgotten:
             sessions.remove(pipe, keys, sorted(forgotten))
-        return State(before.version + moves, self.subscriptions, self.sessions)
+        return bool(put or removed or bound or forgotten)
 
 
 class Change(Protocol):

@@ -62,13 +62,15 @@ class Registry:
                     draft = Draft(self.state, now_ms, self._limit)
                     answers = [change.apply(draft) for change in changes]
                     pipe.multi()  # type: ignore[no-untyped-call]
-                    after = draft.queue(pipe, self._keys)
+                    if not draft.queue(pipe, self._keys):
+                        return answers
+                    pipe.get(self._keys.version)
                     try:
-                        await pipe.execute()
+                        version = (await pipe.execute())[-1]
                     except WatchError:
                         continue  # Another gateway was faster: decide again on what it left.
                 self._credentials |= draft.credentials
-                self._become(after)
+                self._become(State(int(version), draft.subscriptions, draft.sessions))
                 return answers
 
     async def _refresh(self) -> int:
@@ -77,7 +79,7 @@ class Registry:
         pipe.get(self._keys.version)
         pipe.time()
         version, (seconds, micros) = await pipe.execute()
-        if int(version or 0) < self.state.version and self._lost is None:
+        if self._lost is None and _is_loss(self.state.version, int(version or 0)):
             self._lost = self.state
         if int(version or 0) != self.state.version:
             self._become(await self._read())
@@ -112,3 +114,8 @@ class Registry:
         if self._lost is None:
             self._credentials = {i: c for i, c in self._credentials.items() if c and i in state.subscriptions}
         self._hub.rewire(state)
+
+
+def _is_loss(known: int, version: int) -> bool:
+    """Return whether the server has forgotten what it held at `known`: all of it, or what it had not yet written."""
+    return known > 0 and (version < known or subscriptions.epoch(version) != subscriptions.epoch(known))
