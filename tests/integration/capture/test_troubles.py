@@ -71,11 +71,15 @@ def test_a_camera_that_dies_and_returns_is_told_of_twice(
     eventually(lambda: desk.newer_than(before.seq + 5, wanted.source.cam))
 
 
-def test_a_brief_absence_is_nobodys_business(desk: Desk, http_camera: HttpCamera) -> None:
+def test_a_brief_absence_is_nobodys_business(
+    desk: Desk, http_camera: HttpCamera, caplog: pytest.LogCaptureFixture
+) -> None:
     wanted = desk.subscribe("d;1", stream(http_camera.url("/video.mjpeg")))
     eventually(lambda: desk.frame(wanted.source.cam))
 
     http_camera.stop()
+    # Longer than the daemon takes to see it, shorter than what is told of.
+    eventually(lambda: caplog.text.count("next attempt") >= 4)
     http_camera.start()
     eventually(lambda: http_camera.connections == 2)
     after = eventually(lambda: desk.frame(wanted.source.cam))
@@ -163,9 +167,10 @@ def test_a_reader_that_hangs_is_replaced(desk: Desk, rtsp_camera: RtspCamera, mo
     before = eventually(lambda: desk.frame(wanted.source.cam))
 
     # Shorter than the camera's read timeout: as if that had not worked.
-    monkeypatch.setattr("capture.daemon.HANGS_S", 0.5)
+    monkeypatch.setattr("capture.daemon.HANGS_S", 0.2)
     rtsp_camera.silent = True
     eventually(lambda: desk.codes("d;1") == [Code.CAMERA_STALLED])
+    assert "anew" in desk.problems()[0].text
     monkeypatch.undo()
     rtsp_camera.silent = False
 
