@@ -124,6 +124,11 @@ class Cms:
         self.expect("patchSessionResult", lambda m: m["payload"]["sessionId"] == mark)
         return [m for m in self.seen[before:-1] if m["type"] != "stateReport"]
 
+    def report(self) -> Message:
+        """Return a state report that was asked for now; one that was due already may come in its stead."""
+        self.send({"type": "requestState"})
+        return self.expect("stateReport")
+
     def subscribe(self, identifier: str = "d1;c1", **payload: object) -> None:
         """Subscribe to a camera that nobody has to open."""
         self.send({"type": "subscribe", "payload": wish(identifier, **payload)})

@@ -74,7 +74,7 @@ def test_a_cms_that_does_not_read_costs_bounded_memory_and_nobody_elses_time(
         assert grown < 30 * 2**20
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def patient(server: RedisServer) -> Iterator[Gateway]:
     """A gateway that does not mind how fast one talks."""
     with Gateway(state_url=server.url, max_messages_per_second=1_000_000) as running:

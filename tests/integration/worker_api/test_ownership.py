@@ -23,8 +23,7 @@ def brief(server: RedisServer) -> Iterator[Gateway]:
 
 
 def reported(cms: Cms) -> list[str]:
-    cms.send({"type": "requestState"})
-    return [c["subscriptionIdentifier"] for c in cms.expect("stateReport")["cameraConnections"]]
+    return [c["subscriptionIdentifier"] for c in cms.report()["cameraConnections"]]
 
 
 def detections(cms: Cms) -> list[str]:

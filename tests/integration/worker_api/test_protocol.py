@@ -184,10 +184,16 @@ def test_online_means_that_there_is_a_fresh_frame(cms: Cms, redis: Redis, keys: 
     cam = stored(redis, keys).source.cam
     frame = Frame(cam=cam, seq=1, captured_ms=1, width=2, height=2, jpeg=b"jpeg")
 
-    frames.put(redis, keys, frame, ttl_ms=2000)
+    def online() -> bool:
+        return any(camera["online"] for camera in cms.report()["cameraConnections"])
 
-    cms.expect("stateReport", lambda m: any(c["online"] for c in m["cameraConnections"]), within_s=4)
-    cms.expect("stateReport", lambda m: not any(c["online"] for c in m["cameraConnections"]), within_s=6)
+    assert not online()
+
+    frames.put(redis, keys, frame, ttl_ms=60_000)
+    eventually(online, within_s=3, every_s=0.05)
+
+    frames.touch(redis, keys, cam, ttl_ms=1)
+    eventually(lambda: not online(), within_s=3, every_s=0.05)
 
 
 def test_usages_are_the_busiest_workers(cms: Cms, redis: Redis, keys: Keys) -> None:
@@ -195,7 +201,7 @@ def test_usages_are_the_busiest_workers(cms: Cms, redis: Redis, keys: Keys) -> N
     sign(redis, keys, Pulse("worker"), cpu=99.0)
     sign(redis, keys, Pulse("capture"), cpu=98.0)
 
-    report = cms.expect("stateReport", lambda m: m["gpuUsage"] is not None)
+    report = eventually(lambda: [r for r in [cms.report()] if r["gpuUsage"] is not None], every_s=0.05)[0]
 
     usages = [report[name] for name in ("cpuUsage", "memoryUsage", "gpuUsage", "gpuMemoryUsage")]
     assert usages == [12.0, 33.0, 50.0, 5.0]
