@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
+import select
 import threading
 import time
 import urllib.request
@@ -87,8 +87,6 @@ class HttpCamera:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            rfile: io.BufferedReader
-            timeout = 0.1
 
             def handle(self) -> None:
                 camera.connections += 1
@@ -102,12 +100,8 @@ class HttpCamera:
 
             def handle_one_request(self) -> None:
                 while not camera._ending.is_set():
-                    try:
-                        if not self.rfile.peek(1):
-                            break
+                    if select.select([self.connection], [], [], 0.05)[0]:
                         return super().handle_one_request()
-                    except TimeoutError:
-                        continue
                 self.close_connection = True
                 return None
 

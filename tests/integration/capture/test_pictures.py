@@ -45,6 +45,7 @@ def test_an_unchanged_snapshot_stays_fresh_and_is_not_news(desk: Desk, http_came
 
     again = desk.frame(wanted.source.cam)
     assert again == first
+    assert http_camera.connections == 1
     assert desk.seen(wanted) == first.seq
     eventually(lambda: int(str(desk.redis.pttl(desk.keys.frame(wanted.source.cam)))) > 9000)
 
