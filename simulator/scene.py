@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from simulator.bodies import BODIES
+from simulator.compositing import darken, shrink, stick
 from simulator.forecourt import ZOOM, Forecourt, build_forecourt
 from simulator.marks import Image, badge, plate_picture
 from simulator.mesh import Pose
 from simulator.traffic import Timetable, Visit
-from simulator.vehicles import BODIES, badge_corners, mesh_of, plate_corners
+from simulator.vehicles import badge_corners, mesh_of, plate_corners
 from simulator.view import Points, View
 
 #: x1, y1, x2, y2 in pixels of the picture, inside it.
@@ -70,7 +72,7 @@ class Scene:
         shop_right = bool(random.random() < 0.5)
         self._forecourt: Forecourt = build_forecourt(self.view, random, shop_right=shop_right)
         self._timetable = Timetable(camera_seed, from_right=not shop_right)
-        self._empty = _shrink(self._forecourt.picture)
+        self._empty = shrink(self._forecourt.picture)
         self._light = _Light.random(random)
         shape = (self.view.height + _NOISE_MARGIN_PX, self.view.width + _NOISE_MARGIN_PX, 3)
         noise = random.normal(scale=random.uniform(1.5, 3.5), size=shape).astype(np.float32)
@@ -104,7 +106,7 @@ class Scene:
         x1, y1, x2, y2 = area
         canvas = self._forecourt.picture[y1 * ZOOM : y2 * ZOOM, x1 * ZOOM : x2 * ZOOM].copy()
         origin = (float(x1), float(y1))
-        _darken(canvas, [(s - origin) * ZOOM for s in shadows])
+        darken(canvas, [(s - origin) * ZOOM for s in shadows])
         props = [p for p in self._forecourt.props if p.pose.z_m < _middle_z(*present[0])]
         drawn = [(_middle_z(*item), item) for item in present] + [(p.pose.z_m, p) for p in props]
         for _, item in sorted(drawn, key=lambda pair: -pair[0]):
@@ -114,7 +116,7 @@ class Scene:
                 self._label(canvas, visit, pose, origin)
             else:
                 item.mesh.draw(canvas, self.view, item.pose, ZOOM, origin)
-        image[y1:y2, x1:x2] = _shrink(canvas)
+        image[y1:y2, x1:x2] = shrink(canvas)
 
     def _label(self, canvas: Image, visit: Visit, pose: Pose, origin: tuple[float, float]) -> None:
         """Stick the plate and the badge on the front, if it faces the camera at all."""
@@ -126,7 +128,7 @@ class Scene:
         ):
             placed = pose.place(corners)
             if _obliqueness(placed, pose, self.view) < 86:
-                _stick(canvas, picture, mask, (self.view.project(placed)[0] - origin) * ZOOM)
+                stick(canvas, picture, mask, (self.view.project(placed)[0] - origin) * ZOOM)
 
     def _look(self, present: list[tuple[Visit, Pose]], t: float) -> Truth:
         """Return the truth of these vehicles, given far to near."""
@@ -268,52 +270,3 @@ def _clip(pixels: Points, view: View) -> Box | None:
 def _silhouette(grid: Image, pixels: Points, number: int) -> None:
     hull = cv2.convexHull((pixels / _GRID_PX - 0.5).clip(-2000, 2000).astype(np.float32))
     cv2.fillConvexPoly(grid, np.round(hull).astype(np.int32), (number,))
-
-
-def _shrink(canvas: Image) -> Image:
-    size = (canvas.shape[1] // ZOOM, canvas.shape[0] // ZOOM)
-    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _darken(canvas: Image, shadows: list[Points]) -> None:
-    """Lay soft shadows (4, 2) in canvas pixels on the ground."""
-    height, width = canvas.shape[:2]
-    every = np.concatenate(shadows)
-    x1, y1 = np.maximum(every.min(axis=0) - 24, 0).astype(int)
-    x2, y2 = np.minimum(every.max(axis=0) + 24, (width, height)).astype(int)
-    if x2 - x1 < 8 or y2 - y1 < 8:
-        return
-    mask = np.full(((y2 - y1) // 4, (x2 - x1) // 4), 255, np.uint8)
-    for shadow in shadows:
-        cv2.fillConvexPoly(mask, np.round((shadow - (x1, y1)) / 4).astype(np.int32), (112,))
-    soft = cv2.resize(cv2.blur(mask, (7, 7)), (int(x2 - x1), int(y2 - y1)))
-    part = canvas[y1:y2, x1:x2]
-    canvas[y1:y2, x1:x2] = cv2.multiply(part, cv2.cvtColor(soft, cv2.COLOR_GRAY2BGR), scale=1 / 255)
-
-
-def _stick(canvas: Image, picture: Image, mask: Image | None, target: Points) -> None:
-    """Warp a picture onto four canvas points, given from its top left clockwise."""
-    height, width = canvas.shape[:2]
-    x1, y1 = np.floor(target.min(axis=0)).astype(int)
-    x2, y2 = np.ceil(target.max(axis=0)).astype(int) + 1
-    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height or x2 - x1 > 800:
-        return
-    # Halve first: the warp samples four pixels and would drop the strokes of a plate far away.
-    shrink = max(1, round(picture.shape[1] / max(x2 - x1, 1)))
-    if shrink > 1:
-        size = (max(2, picture.shape[1] // shrink), max(2, picture.shape[0] // shrink))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-        mask = mask if mask is None else cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    h, w = picture.shape[:2]
-    source = np.array(((0, 0), (w, 0), (w, h), (0, h)), np.float32)
-    homography = cv2.getPerspectiveTransform(source, (target - (x1, y1)).astype(np.float32))
-    size = (int(x2 - x1), int(y2 - y1))
-    solid = np.full((h, w), 255, np.uint8) if mask is None else mask
-    warped = cv2.warpPerspective(picture, homography, size, borderMode=cv2.BORDER_REPLICATE)
-    shape = cv2.warpPerspective(solid, homography, size)
-    cx1, cy1, cx2, cy2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
-    window = np.s_[cy1 - y1 : cy2 - y1, cx1 - x1 : cx2 - x1]
-    part = canvas[cy1:cy2, cx1:cx2]
-    # Sixteen steps of opacity would do; floats on a plate-sized patch cost 0.1 ms.
-    opacity = shape[window][..., None].astype(np.float32) / 255.0
-    part[:] = (part * (1 - opacity) + warped[window] * opacity).astype(np.uint8)

@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from simulator.bodies import BODIES
 from simulator.marks import BRANDS, PLATE_CHARACTERS, plate_picture
 from simulator.scene import Box, Scene, SeenVehicle
-from simulator.vehicles import BODIES
 from training.degrade import Image, as_camera_sends
 
 VEHICLE_CLASSES = ("car", "truck")
