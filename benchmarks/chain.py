@@ -59,14 +59,15 @@ class Chain:
         times = {child.name: self.process(child.name).cpu_times() for child in self.processes.children}
         return {name: t.user + t.system for name, t in times.items()}
 
-    def subscribe(self, cameras: int) -> ClientConnection:
-        """Return a CMS connection that has subscribed to so many cameras, which exist in Redis alone."""
-        socket = connect(f"ws://{self.address}/", proxy=None, max_size=2**20)
-        for i in range(cameras):
-            payload = {"subscriptionIdentifier": f"d{i};c{i}", "rtspUrl": f"rtsp://127.0.0.1:1/{i}", "modelId": 1}
-            payload["modelUrl"] = "null.mpta"
-            socket.send(json.dumps({"type": "subscribe", "payload": payload}))
-        return socket
+    @contextmanager
+    def subscribed(self, cameras: int) -> Iterator[ClientConnection]:
+        """A CMS connection that has subscribed to so many cameras, which exist in Redis alone."""
+        with connect(f"ws://{self.address}/", proxy=None, max_size=2**20) as socket:
+            for i in range(cameras):
+                payload = {"subscriptionIdentifier": f"d{i};c{i}", "rtspUrl": f"rtsp://127.0.0.1:1/{i}", "modelId": 1}
+                payload["modelUrl"] = "null.mpta"
+                socket.send(json.dumps({"type": "subscribe", "payload": payload}))
+            yield socket
 
     def listen(self, socket: ClientConnection, stop: threading.Event) -> threading.Thread:
         """Note the age of every detection that arrives, until `stop`."""

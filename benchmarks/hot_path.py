@@ -53,19 +53,19 @@ SECONDS = 10.0
 
 def run(system: Chain, *, cameras: int, fps: float, seconds: float) -> Load:
     """Put a load on a fresh chain and measure it."""
-    socket, stop = system.subscribe(cameras), threading.Event()
-    listener = system.listen(socket, stop)
-    system.publish(cameras, fps, 2.0)  # Warm: the package is loaded, connections are made.
-    time.sleep(0.5)
-    system.latencies_ms.clear()
-    before, began = system.cpu_s(), time.monotonic()
-    sent = system.publish(cameras, fps, seconds)
-    took = time.monotonic() - began
-    after = system.cpu_s()
-    time.sleep(0.5)
-    stop.set()
-    listener.join()
-    socket.close()
+    stop = threading.Event()
+    with system.subscribed(cameras) as socket:
+        listener = system.listen(socket, stop)
+        system.publish(cameras, fps, 2.0)  # Warm: the package is loaded, connections are made.
+        time.sleep(0.5)
+        system.latencies_ms.clear()
+        before, began = system.cpu_s(), time.monotonic()
+        sent = system.publish(cameras, fps, seconds)
+        took = time.monotonic() - began
+        after = system.cpu_s()
+        time.sleep(0.5)
+        stop.set()
+        listener.join()
     delivered = max(1, len(system.latencies_ms))
     cpu = {name: (after[name] - before[name]) * 1000 / delivered for name in after}
     return Load(sent, delivered, took, cpu, list(system.latencies_ms))

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import psutil
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from cli import embedded
 from tests.servers import eventually
@@ -75,8 +75,8 @@ class System:
 class Cms:
     """Keeps every message that comes."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = connect(f"ws://127.0.0.1:{port}/", proxy=None)
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
         self.messages: list[Message] = []
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -121,8 +121,7 @@ def running(home: Path, **settings: object) -> Iterator[System]:
 @contextmanager
 def connected(system: System) -> Iterator[Cms]:
     """A CMS that is connected."""
-    cms = Cms(system.port)
-    try:
+    with connect(f"ws://127.0.0.1:{system.port}/", proxy=None) as socket:
+        cms = Cms(socket)
         yield cms
-    finally:
         cms.close()
