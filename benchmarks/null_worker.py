@@ -33,7 +33,7 @@ class NullModel:
         return [np.array([[4, 4, 28, 28, 0.9, 0]], np.float32) for _ in batch]
 
 
-def null_pipeline(_: Path) -> Pipeline:
+def null_pipeline(_file: Path, _name: str) -> Pipeline:
     """Return a pipeline of one `NullModel`, without a tracker, whatever package is asked for."""
     root = {"modelId": "null", "modelFile": "null.pt", "minConfidence": 0.25, "triggerClasses": [], "tracker": "none"}
     manifest, faults, _warnings = mpta.parse(json.dumps({"pipeline": root}).encode())

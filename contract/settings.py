@@ -57,7 +57,6 @@ class Settings(BaseSettings):
     empty_detections: Literal["on_change", "always", "never"] = Field(
         "on_change", description="when to say that nothing is seen"
     )
-    patch_after_seconds: float = Field(10, gt=0, description="a detection captured longer ago than this is late")
 
     # Cameras
     target_fps: float = Field(10, gt=0, le=60, description="detections/s of a subscription that names none")

@@ -11,7 +11,7 @@ The gateway writes; capture daemons and workers read the whole hash whenever `ve
 
 from __future__ import annotations
 
-import time
+import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -27,7 +27,7 @@ from contract.keys import Cam, Group, Keys, PipelineId, digest
 
 Box = tuple[int, int, int, int]
 _SECRET_TTL_S = 30 * 86_400
-#: Versions in one epoch, and ns from which an epoch takes its number: two losses within 2 s would look like one.
+#: Versions in one epoch. There are as many epochs, drawn by lot: that two in a row are the same has odds of 5e-10.
 _PER_EPOCH = 2**31
 
 
@@ -184,7 +184,7 @@ def decode(key: str, raw: bytes) -> Subscription:
 
 def changed(pipe: AnyPipeline, keys: Keys) -> None:
     """Queue: say that there is something new to read."""
-    pipe.set(keys.version, time.time_ns() // _PER_EPOCH * _PER_EPOCH, nx=True)
+    pipe.set(keys.version, secrets.randbelow(_PER_EPOCH) * _PER_EPOCH, nx=True)
     pipe.incr(keys.version)
 
 

@@ -92,6 +92,7 @@ def load(
     path: str | os.PathLike[str],
     device: str = "cpu",
     *,
+    name: str | None = None,
     threads: int | None = None,
     cache_dir: Path | None = None,
 ) -> Pipeline:
@@ -100,6 +101,7 @@ def load(
     Args:
         path: a `.mpta` file or a folder.
         device: `cpu`, `cuda`, `cuda:1`.
+        name: what messages call the package; its file name by default.
         threads: torch's threads per forward pass, for this whole process; None leaves them as they are.
         cache_dir: see `open_package`.
 
@@ -107,7 +109,7 @@ def load(
         PackageInvalid: see `open_package`.
         ModelInvalid: a model cannot be loaded safely or does not fit its node.
     """
-    package = open_package(path, cache_dir=cache_dir)
+    package = open_package(path, name=name, cache_dir=cache_dir)
     if threads is not None:
         import torch
 

@@ -28,7 +28,12 @@ class Pipeline(Protocol):
 
     @property
     def manifest(self) -> Manifest:
-        """The package's tree and its actions' target."""
+        """The package's tree, its actions' target, and what of it is off."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is odd in the package, but runs."""
         ...
 
     def run(self, frames: Sequence[mpta.Frame]) -> Sequence[mpta.Result]:

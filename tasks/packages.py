@@ -6,21 +6,27 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
+from urllib.parse import urlsplit
 
 import mpta
 from contract.keys import PipelineId
 from contract.problems import Code
 from contract.settings import Settings
-from contract.urls import redact
 from tasks.batch import MODEL_FAULTS, Pipeline
 from tasks.fetching import PackageUnavailable, fetch
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[Path], Pipeline]
+#: From a package's file, and the name by which to speak of it, to what runs it.
+Load = Callable[[Path, str], Pipeline]
+
+
+def name_of(url: str) -> str:
+    """Return what a package is called in logs and errors: its file name, without folders, host or credentials."""
+    return PurePosixPath(urlsplit(url).path).name or "package"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +60,19 @@ class Packages:
         """Return the loaded package, or None while it is being fetched or has failed."""
         return self._here.get(pipeline)
 
-    def failure(self, pipeline: PipelineId) -> Failure | None:
-        """Return why the package is not here, None while it is or may yet come."""
-        return self._failures.get(pipeline)
+    def troubles(self, pipeline: PipelineId) -> list[tuple[Code, str]]:
+        """Return what those who asked for the package must be told: why it is not here, or what of it is off."""
+        failure, here = self._failures.get(pipeline), self._here.get(pipeline)
+        if failure is not None:
+            return [(failure.code, failure.text)]
+        disabled = here.manifest.disabled if here is not None else ()
+        return [(Code.ACTION_DISABLED, f"part of the model package is off: {'; '.join(disabled)}")] if disabled else []
 
     @property
     def loaded(self) -> list[str]:
-        """The addresses of the packages that are here, without their secrets."""
+        """The file names of the packages that are here."""
         with self._lock:
-            return sorted(redact(self._urls[pipeline]) for pipeline in self._here if pipeline in self._urls)
+            return sorted(name_of(self._urls[pipeline]) for pipeline in self._here if pipeline in self._urls)
 
     def want(self, urls: Mapping[PipelineId, str]) -> None:
         """Have exactly `urls` loaded: what is new is fetched, what failed is tried again in time, the rest goes."""
@@ -100,7 +110,7 @@ class Packages:
                 return
             if isinstance(outcome, Failure):
                 self._failures[pipeline] = outcome
-                log.warning("model package %s: %s", redact(self._urls[pipeline]), outcome.text)
+                log.warning("model package %s: %s", name_of(self._urls[pipeline]), outcome.text)
                 return
             self._failures.pop(pipeline, None)
             self._here[pipeline] = outcome
@@ -110,7 +120,7 @@ class Packages:
         began = time.monotonic()
         retry_at_s = began + self._settings.model_retry_seconds
         try:
-            pipeline = self._load(fetch(url, self._settings))
+            pipeline = self._load(fetch(url, self._settings), name_of(url))
         except PackageUnavailable as exc:
             return Failure(Code.MODEL_UNAVAILABLE, str(exc), retry_at_s)
         except mpta.MptaError as exc:
@@ -118,7 +128,12 @@ class Packages:
         except OSError as exc:
             return Failure(Code.MODEL_UNAVAILABLE, f"the package cannot be read ({exc.strerror})", retry_at_s)
         except MODEL_FAULTS as exc:
-            log.warning("model package %s: %s: %s", redact(url), type(exc).__name__, exc)
+            log.warning("model package %s: %s: %s", name_of(url), type(exc).__name__, exc)
             return Failure(Code.MODEL_INVALID, f"the package cannot be loaded ({type(exc).__name__})", retry_at_s)
-        log.info("model package %s loaded in %.1f s", redact(url), time.monotonic() - began)
+        disabled = pipeline.manifest.disabled
+        if disabled and self._settings.strict_packages:
+            return Failure(Code.MODEL_INVALID, f"refused, as it asks for {'; '.join(disabled)}", retry_at_s)
+        log.info("model package %s loaded in %.1f s", name_of(url), time.monotonic() - began)
+        for odd in (*pipeline.warnings, *disabled):
+            log.warning("model package %s: %s", name_of(url), odd)
         return pipeline

@@ -148,8 +148,8 @@ class Runtime:
         version, records, changes = pipe.execute()
         return World(subscriptions.decode_read(self.keys, version, records), sessions.decode_read(changes))
 
-    def _load(self, path: Path) -> Pipeline:
-        return mpta.load(path, device=self.device, threads=self.settings.torch_threads)
+    def _load(self, path: Path, name: str) -> Pipeline:
+        return mpta.load(path, device=self.device, name=name, threads=self.settings.torch_threads)
 
     def _loaded(self, pipeline: PipelineId) -> None:
         """Work may have waited for this package."""
@@ -166,15 +166,14 @@ class Runtime:
             try:
                 world = self._world_at(subscriptions.read_version(self.state, self.keys))
                 self.packages.want(world.wanted.pipelines)
-                self._tell_failures(world)
+                self._tell_troubles(world)
             except clients.Down as exc:
                 log.debug("the state server is away: %s", exc)
 
-    def _tell_failures(self, world: World) -> None:
+    def _tell_troubles(self, world: World) -> None:
         for subscription in world.wanted.subscriptions.values():
-            failure = self.packages.failure(subscription.pipeline)
-            if failure is not None:
-                problems.tell(self.state, self.keys, subscription, failure.code, failure.text)
+            for code, text in self.packages.troubles(subscription.pipeline):
+                problems.tell(self.state, self.keys, subscription, code, text)
 
     def _sign(self) -> None:
         while not self._closed.wait(nodes.SIGN_S):

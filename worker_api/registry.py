@@ -17,6 +17,7 @@ from contract.sessions import Changes
 from contract.subscriptions import Subscription
 from worker_api.changes import Change, Draft, State
 from worker_api.hub import Hub
+from worker_api.outage import obey_cancellation
 from worker_api.owners import Restore
 
 log = logging.getLogger(__name__)
@@ -55,23 +56,28 @@ class Registry:
     async def apply(self, changes: Sequence[Change]) -> list[str | None]:
         """Apply `changes` in order, in one transaction; return what each is answered with."""
         async with self._lock:
-            while True:
-                async with self._redis.pipeline(transaction=True) as pipe:
-                    await pipe.watch(self._keys.version)
-                    now_ms = await self._refresh()
-                    draft = Draft(self.state, now_ms, self._limit)
-                    answers = [change.apply(draft) for change in changes]
-                    pipe.multi()  # type: ignore[no-untyped-call]
-                    if not draft.queue(pipe, self._keys):
-                        return answers
-                    pipe.get(self._keys.version)
-                    try:
-                        version = (await pipe.execute())[-1]
-                    except WatchError:
-                        continue  # Another gateway was faster: decide again on what it left.
-                self._credentials |= draft.credentials
-                self._become(State(int(version), draft.subscriptions, draft.sessions))
-                return answers
+            answers = await self._decide(changes)
+        obey_cancellation()
+        return answers
+
+    async def _decide(self, changes: Sequence[Change]) -> list[str | None]:
+        while True:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                await pipe.watch(self._keys.version)
+                now_ms = await self._refresh()
+                draft = Draft(self.state, now_ms, self._limit)
+                answers = [change.apply(draft) for change in changes]
+                pipe.multi()  # type: ignore[no-untyped-call]
+                if not draft.queue(pipe, self._keys):
+                    return answers
+                pipe.get(self._keys.version)
+                try:
+                    version = (await pipe.execute())[-1]
+                except WatchError:
+                    continue  # Another gateway was faster: decide again on what it left.
+            self._credentials |= draft.credentials
+            self._become(State(int(version), draft.subscriptions, draft.sessions))
+            return answers
 
     async def _refresh(self) -> int:
         """Read what is stored if it has moved; return the server's clock in ms."""

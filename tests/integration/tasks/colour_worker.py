@@ -50,11 +50,11 @@ class Moody:
         return self.eye.forward(batch, min_confidence)
 
 
-def load(path: Path) -> Pipeline:
+def load(path: Path, name: str) -> Pipeline:
     """Open the package as ever, and put a model that sees colours in each of its nodes."""
-    package = open_package(path)
+    package = open_package(path, name=name)
     model: Any = Moody(Path(os.environ[HOLD]))
-    return Pipeline(package.manifest, lambda _node: model, digest=package.digest)
+    return Pipeline(package.manifest, lambda _node: model, digest=package.digest, warnings=package.warnings)
 
 
 app = worker_app(functools.cache(lambda: Runtime(settings.load(), load)))

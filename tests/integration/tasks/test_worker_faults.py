@@ -61,6 +61,28 @@ def test_a_package_that_is_not_there_or_none_is_told_once(
     assert str(desk.home) not in told[0].text
 
 
+def test_an_action_that_cannot_run_is_told_and_the_rest_runs(desk: Desk, start: Start) -> None:
+    start()
+    front = desk.subscribe("a;front", desk.package(actions=[{"type": "fax_it", "number": "1"}]))
+
+    desk.see(front, CAR)
+
+    assert desk.result(front)["data"]["detection"]["class"] == "car"
+    problem = eventually(desk.problems)[0]
+    assert (problem.subscription, problem.code) == (front.id, "action_disabled")
+    assert "fax_it" in problem.text
+
+
+def test_a_strict_worker_refuses_a_package_of_which_a_part_would_be_off(desk: Desk, start: Start) -> None:
+    start(strict_packages="true")
+    front = desk.subscribe("a;front", desk.package(actions=[{"type": "fax_it", "number": "1"}]))
+
+    problem = eventually(desk.problems)[0]
+
+    assert (problem.subscription, problem.code) == (front.id, "model_invalid")
+    assert "fax_it" in problem.text
+
+
 def test_another_worker_takes_over_what_a_killed_one_had(desk: Desk, start: Start) -> None:
     killed = start()
     killed.hold.touch()
