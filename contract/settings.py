@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from contract.errors import SettingsInvalid
+from contract.urls import redact
 
 PREFIX = "DETECTOR_"
 
@@ -172,5 +173,8 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        faults = [f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in exc.errors()]
+        faults = [
+            f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}={redact(repr(e['input']))}: {e['msg']}"
+            for e in exc.errors()
+        ]
         raise SettingsInvalid("; ".join(faults)) from None
