@@ -131,4 +131,4 @@ def _memory(system: Stack) -> Table:
 
 if __name__ == "__main__":
     for each in measure():
-        Console().print(each)
+        Console(width=118).print(each)

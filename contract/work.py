@@ -116,19 +116,28 @@ class Turner:
     lease_ms: int = LEASE_MS
     wake_ms: int = WAKE_MS
 
-    def turn(self, *, room: int, answers_wake: bool, batch: str = "", finished: Iterable[Finished] = ()) -> Turn:
+    def turn(
+        self,
+        *,
+        room: int,
+        answers_wake: bool,
+        stays: bool = False,
+        batch: str = "",
+        finished: Iterable[Finished] = (),
+    ) -> Turn:
         """Finish `finished` (claimed as `batch`) and claim up to `room` groups, in one step.
 
         Args:
             room: groups to claim at most; 0 to finish only.
             answers_wake: this turn is the answer to a wake-up: the next one may be sent.
+            stays: when there is nothing to claim, this worker looks again within `wake_ms`: no wake-up is due.
             batch: the `Turn.batch` that `finished` was claimed with.
             finished: what was computed, or could not be.
         """
         items = tuple(finished)
         claimed_as = secrets.token_hex(8)
-        args: list[Arg] = [self.keys.prefix, self.wake_ms, self.pipeline, claimed_as, batch, int(answers_wake), room]
-        args += [self.lease_ms, self.retention_ms, GROUP_TTL_MS, len(items)]
+        args: list[Arg] = [self.keys.prefix, self.wake_ms, self.pipeline, claimed_as, batch]
+        args += [int(answers_wake), int(stays), room, self.lease_ms, self.retention_ms, GROUP_TTL_MS, len(items)]
         for item in items:
             args += [item.group, item.seq, item.tracks, len(item.entries)]
             for entry in item.entries:

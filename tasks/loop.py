@@ -18,6 +18,10 @@ LOOP_S = 0.5
 #: A busy loop lets the next wake-up be sent this often, so that idle workers join. Answering in every turn cost one
 #: Celery message per batch: 70 % of a worker's CPU with a fast model (`benchmarks/hot_path.py`).
 ANSWER_S = 0.1
+#: An idle loop looks for work this often, for this long after its last batch, before it leaves the rest to a wake-up: a
+#: look costs a twentieth of a Celery message.
+LOOK_S = 0.005
+LINGER_S = 0.06
 
 Compute = Callable[[Turn], Sequence[Finished]]
 
@@ -69,32 +73,41 @@ class Loop:
         return tally
 
     def _turns(self, tally: Tally) -> Wake:
-        began = time.monotonic()
-        answer_due = began
+        began = worked = answer_due = time.monotonic()
         batch, finished = "", tuple[Finished, ...]()
-        empty = False
         while True:
             now = time.monotonic()
             in_time = now < began + self.loop_s and not self.stopping.is_set()
-            answers = (empty or not in_time or now >= answer_due) and self.slot.answer()
+            last = not in_time or now >= worked + LINGER_S
+            answers = last or now >= answer_due
             if answers:
+                self.slot.answer()
                 answer_due = now + ANSWER_S
             turn = self.turner.turn(
-                room=self.batch_max if in_time else 0, answers_wake=answers, batch=batch, finished=finished
+                room=self.batch_max if in_time else 0,
+                answers_wake=answers,
+                stays=not last,
+                batch=batch,
+                finished=finished,
             )
             tally.refused += turn.refused
-            if not turn.claims and (empty or not in_time or not self.slot.poked):
+            if last and not turn.claims:
                 return turn.wake
-            batch, finished, empty = turn.batch, (), not turn.claims
+            self.send(turn.wake)
+            batch, finished = turn.batch, self._computed(turn, tally)
             if turn.claims:
-                self.send(turn.wake)
-                finished = self._computed(turn)
-                tally.batches += 1
-                tally.frames += len(finished)
+                worked = time.monotonic()
+            else:
+                self.stopping.wait(LOOK_S)
 
-    def _computed(self, turn: Turn) -> tuple[Finished, ...]:
+    def _computed(self, turn: Turn, tally: Tally) -> tuple[Finished, ...]:
+        if not turn.claims:
+            return ()
         with self.renewals.keep(self.turner, turn.batch, turn.claims):
-            return tuple(self.compute(turn))
+            finished = tuple(self.compute(turn))
+        tally.batches += 1
+        tally.frames += len(finished)
+        return finished
 
 
 @dataclass(frozen=True, slots=True)

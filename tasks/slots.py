@@ -25,19 +25,13 @@ class Slot:
             self._busy = True
             return True
 
-    @property
-    def poked(self) -> bool:
-        """Whether a wake-up waits for an answer."""
-        return self._poked
-
-    def answer(self) -> bool:
-        """Return whether a wake-up waits for an answer: the turn about to be taken is it."""
+    def answer(self) -> None:
+        """Note that the turn about to be taken answers whatever wake-ups came."""
         with self._lock:
-            poked, self._poked = self._poked, False
-            return poked
+            self._poked = False
 
     def leave(self) -> bool:
-        """Give the slot back; return whether a wake-up came after the last turn: another must be sent for it."""
+        """Give the slot back; return whether a wake-up came after the last answer: another must be sent for it."""
         with self._lock:
             self._busy = False
             return self._poked

@@ -1,9 +1,9 @@
 -- A worker's turn: finish what it computed, claim what is next. ARGV[3..]:
---   pipeline batch finished_batch answers_wake room lease_ms retention_ms group_ttl_ms items,
+--   pipeline batch finished_batch answers_wake stays room lease_ms retention_ms group_ttl_ms items,
 --   then per item: group seq tracks entries, then per entry: subscription captured_ms nothing body
 -- Returns {version, wake, refused, group, seen, done, tracks, group, ...}.
 local pipeline, batch, finished = ARGV[3], ARGV[4], ARGV[5]
-local room, lease_ms, retention_ms, ttl_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local room, lease_ms, retention_ms, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 local ready, running = prefix .. 'ready:' .. pipeline, prefix .. 'running:' .. pipeline
 local stream = prefix .. 'detections'
 local refused, added = 0, 0
@@ -13,8 +13,8 @@ if ARGV[6] == '1' then
 end
 
 -- Finish: only what this batch still holds; anything else was taken over, and its new holder's word counts.
-local i = 12
-for _ = 1, tonumber(ARGV[11]) do
+local i = 13
+for _ = 1, tonumber(ARGV[12]) do
   local group, seq, tracks, entries = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local key = prefix .. 'group:' .. group
   local seen, done, lease = unpack(redis.call('HMGET', key, 'seen', 'done', 'lease'))
@@ -71,4 +71,10 @@ if room > 0 then
   end
 end
 
-return { redis.call('GET', prefix .. 'version') or '0', arm(pipeline), refused, unpack(reply) }
+local wake = arm(pipeline)
+if ARGV[7] == '1' and #reply == 0 then
+  -- It looks again before a wake-up could arrive. If it dies instead, this is a wake-up that nobody answered.
+  redis.call('SET', prefix .. 'wake:' .. pipeline, now, 'NX', 'PX', WAKE_KEPT_MS)
+end
+
+return { redis.call('GET', prefix .. 'version') or '0', wake, refused, unpack(reply) }

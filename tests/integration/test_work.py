@@ -75,6 +75,23 @@ def test_the_turn_that_answers_a_wake_up_arms_for_what_it_leaves(turner: Turner)
     assert claim(turner, room=2).wake is Wake.NO
 
 
+def test_while_a_worker_stays_no_wake_up_is_due_and_after_it_left_one_is(turner: Turner) -> None:
+    turner.turn(room=4, answers_wake=True, stays=True)
+    assert marked(turner, 1, A) is Wake.NO
+    finish(turner, claim(turner))
+
+    turner.turn(room=4, answers_wake=True)
+
+    assert marked(turner, 2, A) is Wake.SEND
+
+
+def test_a_worker_that_died_while_it_stayed_is_an_unanswered_wake_up(redis: Redis, keys: Keys) -> None:
+    turner = Turner(redis=redis, keys=keys, pipeline=P, retention_ms=60_000, wake_ms=0)
+    turner.turn(room=4, answers_wake=True, stays=True)
+
+    assert mark(redis, keys, 1, {P: [A]}, wake_ms=0)[P] is Wake.SEND_IF_QUEUE_EMPTY
+
+
 def test_a_frame_published_while_its_group_is_computed_makes_it_ready_when_that_ends(turner: Turner) -> None:
     marked(turner, 1, A)
     turn = claim(turner)

@@ -47,10 +47,10 @@ class Workers(RuleBasedStateMachine):
         if marked:
             mark(self.redis, KEYS, self.seq, {P: sorted(groups)})
 
-    @rule(target=batches, room=st.integers(1, 5), answers=st.booleans())
-    def claim(self, room: int, answers: bool) -> Turn:
-        """A worker begins a batch, by a wake-up or by chance."""
-        return self._claimed(self.turner.turn(room=room, answers_wake=answers))
+    @rule(target=batches, room=st.integers(1, 5), answers=st.booleans(), stays=st.booleans())
+    def claim(self, room: int, answers: bool, stays: bool) -> Turn:
+        """A worker begins a batch, by a wake-up or by chance, and may stay for what comes."""
+        return self._claimed(self.turner.turn(room=room, answers_wake=answers, stays=stays))
 
     @rule(target=batches, turn=batches, room=st.integers(0, 5), upto=st.integers(0, 5))
     def finish(self, turn: Turn, room: int, upto: int) -> Turn:
@@ -121,7 +121,7 @@ class Workers(RuleBasedStateMachine):
             for group in GROUPS:
                 self.lease_runs_out(group)
                 self.time_passes()
-            turn = self.claim(room=5, answers=True)
+            turn = self.claim(room=5, answers=True, stays=False)
             self.finish(turn, room=0, upto=5)
         for group in GROUPS:
             assert self._number(group, "done") >= self._number(group, "seen")
