@@ -1,4 +1,4 @@
-"""The chain from a stored frame to the CMS with a null model, every part a real process."""
+"""The chain from a stored frame to the CMS, every part a real process; by default with a null model."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Chain:
     settings: Settings
     processes: Processes
     address: str
+    package: str
     latencies_ms: list[float] = field(default_factory=list)
 
     def process(self, name: str) -> psutil.Process:
@@ -64,8 +65,11 @@ class Chain:
         """A CMS connection that has subscribed to so many cameras, which exist in Redis alone."""
         with connect(f"ws://{self.address}/", proxy=None, max_size=2**20) as socket:
             for i in range(cameras):
-                payload = {"subscriptionIdentifier": f"d{i};c{i}", "rtspUrl": f"rtsp://127.0.0.1:1/{i}", "modelId": 1}
-                payload["modelUrl"] = "null.mpta"
+                payload: dict[str, object] = {
+                    "subscriptionIdentifier": f"d{i};c{i}",
+                    "rtspUrl": f"rtsp://127.0.0.1:1/{i}",
+                }
+                payload |= {"modelUrl": self.package, "modelId": 1}
                 socket.send(json.dumps({"type": "subscribe", "payload": payload}))
             yield socket
 
@@ -87,13 +91,16 @@ class Chain:
         thread.start()
         return thread
 
-    def publish(self, cameras: int, fps: float, seconds: float) -> int:
-        """Store and mark frames as capture does, evenly spread over time; return how many."""
+    def publish(self, cameras: int, fps: float, seconds: float, jpegs: Sequence[bytes] = ()) -> int:
+        """Store and mark frames as capture does, evenly spread over time; return how many.
+
+        Each camera shows one of `jpegs` all the time, by default the null picture.
+        """
         keys = Keys(self.settings.key_prefix)
         state, pictures = clients.connect(self.settings.state, "bench"), clients.connect(self.settings.frames, "bench")
         waker = wakeups.Waker(wakeups.celery_app(), self.settings, "bench")
         wanted = self._wanted(cameras)
-        jpeg, began, sent = picture(), time.monotonic(), 0
+        pictures_of, began, sent = jpegs or (picture(),), time.monotonic(), 0
         base = time.time_ns() // 1000
         while (now := time.monotonic() - began) < seconds:
             due = int(now * cameras * fps)
@@ -107,7 +114,7 @@ class Chain:
                 captured_ms=nodes.now_ms(),
                 width=WIDTH,
                 height=HEIGHT,
-                jpeg=jpeg,
+                jpeg=pictures_of[sent % cameras % len(pictures_of)],
             )
             frames.put(pictures, keys, frame, 10_000)
             waker.wake(work.mark(state, keys, frame.seq, {subscription.pipeline: [subscription.group]}))
@@ -124,24 +131,27 @@ class Chain:
 
 
 @contextmanager
-def running() -> Iterator[Chain]:
-    """Start servers, gateway and a null worker; hand them over; stop them."""
+def running(app: str = "benchmarks.null_worker", package: Path | None = None, device: str = "cpu") -> Iterator[Chain]:
+    """Start servers, gateway and the worker of `app`; hand them over; stop them. Without a `package`: an empty one."""
     processes = Processes()
     with TemporaryDirectory(prefix="detector-bench-") as folder, (Path(folder) / "log").open("wb") as log:
         home = Path(folder)
-        (home / "null.mpta").touch()
+        if package is None:
+            package = home / "null.mpta"
+            package.touch()
         servers = {"STATE_URL": embedded.state(home, durable=False), "FRAMES_URL": embedded.frames(home)}
         env = {PREFIX + name: server.url for name, server in servers.items()}
-        env |= {f"{PREFIX}PORT": str(embedded.free_port()), f"{PREFIX}MODEL_DIRS": str(home), f"{PREFIX}DEVICE": "cpu"}
+        env |= {f"{PREFIX}PORT": str(embedded.free_port()), f"{PREFIX}MODEL_DIRS": str(package.parent)}
+        env |= {f"{PREFIX}DEVICE": device, f"{PREFIX}DATA_DIR": folder}
         os.environ.update(env)
         try:
             for name, server in servers.items():
                 processes.start(Child(name, server.command, {}, server.configuration(), log))
                 server.wait()
             processes.start(Child("gateway", [sys.executable, "-m", "worker_api"], env, output=log))
-            celery = [sys.executable, "-m", "celery", "-A", "benchmarks.null_worker", "worker"]
+            celery = [sys.executable, "-m", "celery", "-A", app, "worker"]
             processes.start(Child("worker", [*celery, "--without-gossip", "--without-mingle"], env, output=log))
-            chain = Chain(Settings(), processes, f"127.0.0.1:{env[f'{PREFIX}PORT']}")
+            chain = Chain(Settings(), processes, f"127.0.0.1:{env[f'{PREFIX}PORT']}", package.name)
             _wait(chain)
             yield chain
         finally:

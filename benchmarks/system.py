@@ -88,7 +88,7 @@ def measure() -> Iterator[Table]:
                 pass
             ages, delivered = _watch(system, socket)
         yield _memory(system)
-    table = Table(title=f"demo package, four cameras at 10 fps, {SECONDS:g} s", title_justify="left")
+    table = Table(title=f"demo package, four cameras at 10 fps, {SECONDS:g} s", title_justify="left", min_width=100)
     for name in (
         "bare pipeline, frames/s",
         "whole system, detections/s",
@@ -118,7 +118,7 @@ def _watch(system: Stack, socket: ClientConnection) -> tuple[list[float], int]:
 
 
 def _memory(system: Stack) -> Table:
-    table = Table(title="memory (proportional set size)", title_justify="left")
+    table = Table(title="memory (proportional set size)", title_justify="left", min_width=100)
     for name in ("part", "MB", "limit MB"):
         table.add_column(name, justify="right")
     for child in system.processes.children:
