@@ -86,12 +86,15 @@ def _save(response: httpx.Response, kept: Path, settings: Settings) -> None:
     limit, deadline = settings.model_max_mb * 1_000_000, time.monotonic() + settings.model_fetch_seconds
     part = kept.with_suffix(".part")
     size = 0
-    with part.open("wb") as out:
-        for chunk in response.iter_bytes(_CHUNK):
-            size += len(chunk)
-            if size > limit:
-                raise PackageUnavailable(f"the model package is larger than {settings.model_max_mb} MB")
-            if time.monotonic() > deadline:
-                raise PackageUnavailable(f"fetching took longer than {settings.model_fetch_seconds:g} s")
-            out.write(chunk)
-    part.replace(kept)
+    try:
+        with part.open("wb") as out:
+            for chunk in response.iter_bytes(_CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    raise PackageUnavailable(f"the model package is larger than {settings.model_max_mb} MB")
+                if time.monotonic() > deadline:
+                    raise PackageUnavailable(f"fetching took longer than {settings.model_fetch_seconds:g} s")
+                out.write(chunk)
+        part.replace(kept)
+    finally:
+        part.unlink(missing_ok=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +17,7 @@ import pytest
 
 from simulator.cameras import Cameras
 from simulator.truth import Record
-from tests.acceptance.system import Cms, Message, System, connected, running
+from tests.acceptance.system import ROOT, Cms, Message, System, connected, running
 from tests.servers import eventually
 
 pytestmark = pytest.mark.timeout(240)
@@ -148,6 +152,20 @@ def test_the_newest_picture_is_served(system: System, cameras: Cameras, cms: Cms
 
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.content.startswith(b"\xff\xd8")
+
+
+def test_the_program_in_the_readme_prints_detections(system: System, cameras: Cameras) -> None:
+    program = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+    ours = program.replace("127.0.0.1:8000", f"127.0.0.1:{system.port}")
+    ours = ours.replace("rtsp://user:password@camera.example/stream", cameras.urls["cam1"])
+    assert ours.count(str(system.port)) == ours.count(cameras.urls["cam1"]) == 1
+
+    with subprocess.Popen([sys.executable, "-u", "-c", ours], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        types = {json.loads(line)["type"] for line, _ in zip(running.stdout, range(30), strict=False)}
+        running.kill()
+
+    assert types == {"stateReport", "imageDetection"}
 
 
 def test_flower_shows_the_detection_tasks(system: System) -> None:
