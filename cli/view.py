@@ -84,7 +84,9 @@ class View:
         table.add_column("trouble", ratio=1, style="yellow")
         for name, row in sorted(self._rows.items()):
             table.add_row(*self._cells(name, row))
-        return Group(Text(self.head), Text(f"{self._usage}   {self._trouble}", style="dim"), Text(), table)
+        waiting = not any(row.detection for row in self._rows.values())
+        note = "loading the models; the first detections come in some seconds" if waiting else self._trouble
+        return Group(Text(self.head), Text(f"{self._usage}   {note}", style="dim"), Text(), table)
 
     @staticmethod
     def _cells(name: str, row: Row) -> list[str]:
