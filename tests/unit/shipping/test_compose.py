@@ -76,14 +76,15 @@ def test_no_service_has_rights_that_it_does_not_need(service: str) -> None:
     assert not given.keys() & {"privileged", "cap_add", "network_mode", "pid"}
 
 
-def test_only_gateway_and_flower_can_be_reached_and_flower_only_from_this_host() -> None:
+def test_only_gateway_and_flower_can_be_reached_and_only_from_this_host() -> None:
     published = {name: given["ports"] for name, given in services().items() if "ports" in given}
 
-    assert published == {"gateway": ["0.0.0.0:8000:8000"], "flower": ["127.0.0.1:5555:5555"]}
+    assert published == {"gateway": ["127.0.0.1:8000:8000"], "flower": ["127.0.0.1:5555:5555"]}
 
 
 def test_the_gateway_listens_where_its_port_is_published() -> None:
-    gateway = compose({**SECRETS, "DETECTOR_PORT": "9000", "DETECTOR_HOST": "127.0.0.1"})["services"]["gateway"]
+    given = {"DETECTOR_PORT": "9000", "DETECTOR_HOST": "127.0.0.1", "GATEWAY_BIND": "0.0.0.0"}
+    gateway = compose({**SECRETS, **given})["services"]["gateway"]
 
     assert gateway["environment"]["DETECTOR_HOST"] == "0.0.0.0"
     assert gateway["environment"]["DETECTOR_PORT"] == "9000"
