@@ -3,6 +3,7 @@
 A message is a wake-up ("pipeline P has work"), never a frame: losing one costs half a second, a late one is harmless.
 """
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from contract import settings as _settings
@@ -27,7 +28,7 @@ broker_connection_retry = True
 broker_connection_max_retries = None
 broker_connection_timeout = 4
 
-broker_transport_options = {
+broker_transport_options: dict[str, Any] = {
     # Without these a link that goes silent (no FIN, no RST) hangs the worker for ever: measured. With them: 11 s.
     "socket_timeout": 5,
     "socket_connect_timeout": 3,
