@@ -38,6 +38,8 @@ HANGS_S = 20.0
 #: A reader that was stopped keeps its lease for so long at most, until its connection is closed.
 _CLOSING_S = 8.0
 _LOG_EVERY_S = 1.0
+#: Credentials that are in use must not expire.
+_KEEP_S = 3_600.0
 
 
 @dataclass(slots=True)
@@ -88,10 +90,10 @@ class Daemon:
         self._held: dict[Cam, _Held] = {}
         self._closing: dict[Cam, _Closing] = {}
         self._read, self._renew, self._take = Every(_READ_S), Every(_RENEW_S), Every(_TAKE_S)
-        self._sign, self._complain = Every(nodes.SIGN_S), Every(_LOG_EVERY_S)
+        self._sign, self._complain, self._keep = Every(nodes.SIGN_S), Every(_LOG_EVERY_S), Every(_KEEP_S)
         self._counts: dict[Cam, int] = {}
         self._counted_s = time.monotonic()
-        self._published = 0
+        self._published = self._greatest_fence = 0
 
     def run(self, stop: threading.Event) -> None:
         """Reconcile until `stop` is set, then close every camera and give it back."""
@@ -111,6 +113,9 @@ class Daemon:
         self._release_closed()
         if self._renew.over():
             self._renew_leases()
+        if self._keep.over():
+            for cam in self._held:
+                subscriptions.keep_credentials(self._state, self._keys, cam)
         if self._take.over():
             self._take_more()
         self._replace_hanging()
@@ -151,7 +156,7 @@ class Daemon:
 
     def _renew_leases(self) -> None:
         for cam, held in list(self._held.items()):
-            fence = leases.take(self._state, self._keys, cam, self._pulse.id)
+            fence = self._lease(cam)
             if fence == 0:
                 log.warning("camera %s: another daemon has taken it over", cam)
                 self._close(cam)
@@ -165,9 +170,14 @@ class Daemon:
                 return
             if cam in self._held or cam in self._closing:
                 continue
-            if fence := leases.take(self._state, self._keys, cam, self._pulse.id):
+            if fence := self._lease(cam):
                 log.info("camera %s: taken (%s, for %d subscriptions)", cam, plan.source.kind, len(plan.subscriptions))
                 self._open(plan, fence, None)
+
+    def _lease(self, cam: Cam) -> int:
+        fence = leases.take(self._state, self._keys, cam, self._pulse.id, above=self._greatest_fence)
+        self._greatest_fence = max(self._greatest_fence, fence)
+        return fence
 
     def _open(self, plan: CameraPlan, fence: int, trouble: Trouble | None) -> None:
         reader = Reader(
@@ -189,8 +199,13 @@ class Daemon:
             if reader.condition.state in ("connecting", "online") and time.monotonic() - reader.alive_s > patience_s:
                 log.error("camera %s: no new picture for %.0f s; its reader is abandoned", reader.plan.cam, patience_s)
                 reader.stop()
-                text = "the camera gives no new pictures; it is connected anew"
-                self._open(reader.plan, held.fence, Trouble(Code.CAMERA_STALLED, text))
+                # A new number: the next reader counts from the start, and what it says must be newer.
+                leases.release(self._state, self._keys, reader.plan.cam, self._pulse.id)
+                if fence := self._lease(reader.plan.cam):
+                    text = "the camera gives no new pictures; it is connected anew"
+                    self._open(reader.plan, fence, Trouble(Code.CAMERA_STALLED, text))
+                else:
+                    self._close(reader.plan.cam)
 
     def _give_sign(self) -> None:
         now_s = time.monotonic()

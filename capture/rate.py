@@ -11,13 +11,13 @@ class Rate:
     """Chooses among one camera's pictures. Used by the reader's thread alone."""
 
     def __init__(self) -> None:
-        self._camera = Pacer(1.0)
+        self._camera = Pacer(2.0)
         self._groups: dict[Group, Pacer] = {}
 
     def due(self, plan: CameraPlan, now_s: float) -> frozenset[tuple[PipelineId, Group]] | None:
         """Return the groups that the picture of `now_s` is for; None: it is not published at all.
 
-        One picture a second is published whoever wants it, so that an image is never older than that.
+        Two pictures a second are published whoever wants them, so that an image is never older than one.
         """
         self._follow(plan)
         if not self._camera.due(now_s):
@@ -25,7 +25,7 @@ class Rate:
         return frozenset((group.pipeline, group.group) for group in plan.groups if self._groups[group.group].due(now_s))
 
     def _follow(self, plan: CameraPlan) -> None:
-        self._camera.fps = max(1.0, plan.fps)
+        self._camera.fps = max(2.0, plan.fps)
         if self._groups.keys() != {group.group for group in plan.groups}:
             self._groups = {g.group: self._groups.get(g.group) or Pacer(g.fps) for g in plan.groups}
         for group in plan.groups:

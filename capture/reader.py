@@ -106,6 +106,8 @@ class Reader:
         new = {s.revision for s in plan.subscriptions} - {s.revision for s in self.plan.subscriptions}
         self.plan, self._fence = plan, fence
         if new:
+            # A still picture is news to who has just come.
+            self._changed = True
             self._nudge.set()
 
     def _interval_s(self) -> float:

@@ -106,11 +106,7 @@ def _commands(settings: Settings) -> Iterator[tuple[str, list[str]]]:
     yield "capture", [python, "-m", "capture"]
     yield "worker", [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel", settings.log_level]
     if settings.flower:
-        flower = [*celery, "flower", "--address=127.0.0.1", f"--port={settings.flower_port}", "--max_tasks=2000"]
-        yield (
-            "flower",
-            [*flower, *([f"--basic-auth={settings.flower_basic_auth}"] if settings.flower_basic_auth else [])],
-        )
+        yield "flower", [*celery, "flower", "--address=127.0.0.1", f"--port={settings.flower_port}", "--max_tasks=2000"]
 
 
 def _must_be_free(host: str, port: int, variable: str) -> None:

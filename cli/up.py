@@ -5,10 +5,18 @@ from __future__ import annotations
 import logging
 from threading import Event
 
+from filelock import FileLock, Timeout
+
 from cli import stack
+from contract.errors import DetectorError
 from contract.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+class InUse(DetectorError):
+    """Another system keeps its files where this one would."""
+
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -21,7 +29,12 @@ def run(settings: Settings, stop: Event) -> int:
     """
     if settings.host not in _LOOPBACK:
         log.warning("the gateway listens on %s for everybody who reaches it, without any login", settings.host)
-    with stack.running(settings, durable=True, output=None, home=settings.data_dir) as system:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(settings.data_dir / "up.lock", timeout=0).acquire()
+    except Timeout as exc:
+        raise InUse("another `detector up` uses this DETECTOR_DATA_DIR; give each a folder of its own") from exc
+    with lock, stack.running(settings, durable=True, output=None, home=settings.data_dir) as system:
         log.info("CMS: ws://%s/   pictures: http://%s/camera/DISPLAY;CAMERA/image", system.address, system.address)
         if settings.flower:
             log.info("Flower: http://127.0.0.1:%d/", settings.flower_port)

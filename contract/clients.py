@@ -22,8 +22,13 @@ _RETRIES = 2
 #: Commands are queued on these in the same words by gateway (asyncio) and the rest (not): so do our modules.
 AnyPipeline: TypeAlias = "redis.client.Pipeline | redis.asyncio.client.Pipeline"
 
-#: What a caller survives by waiting: the server is away, or did not answer in time.
-Down = (redis.ConnectionError, redis.TimeoutError)
+#: What a caller survives by waiting: the server is away, did not answer in time, or takes no writes for now.
+Down = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+)
 
 
 def _options(url: str, name: str) -> dict[str, Any]:

@@ -23,9 +23,17 @@ _TAKE = Script("lease.lua")
 _RELEASE = Script("release.lua")
 
 
-def take(redis: Redis, keys: Keys, cam: Cam, owner: str) -> int:
-    """Take the camera, or prolong our hold on it; return its fencing number, 0 when another daemon has it."""
-    return int(_TAKE(redis, [keys.lease(cam), keys.fence], (owner, LEASE_MS)))
+def take(redis: Redis, keys: Keys, cam: Cam, owner: str, *, above: int = 0) -> int:
+    """Take the camera, or prolong our hold on it; return its fencing number, 0 when another daemon has it.
+
+    Args:
+        redis: the state server.
+        keys: its keys.
+        cam: the camera.
+        owner: this daemon.
+        above: the greatest number that this daemon has seen: a new one is greater, whatever the server has forgotten.
+    """
+    return int(_TAKE(redis, [keys.lease(cam), keys.fence], (owner, LEASE_MS, above)))
 
 
 def release(redis: Redis, keys: Keys, cam: Cam, owner: str) -> None:

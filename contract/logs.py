@@ -52,7 +52,9 @@ def configure(settings: Settings, role: str) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if settings.log_file is not None:
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.handlers.RotatingFileHandler(settings.log_file, maxBytes=10_000_000, backupCount=5))
+        # A file for each role: two processes that rotate the same one lose lines.
+        file = settings.log_file.with_stem(f"{settings.log_file.stem}-{role}")
+        handlers.append(logging.handlers.RotatingFileHandler(file, maxBytes=10_000_000, backupCount=5))
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level, handlers=handlers, force=True)

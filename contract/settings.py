@@ -88,7 +88,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for collectors")
-    log_file: Path | None = Field(default=None, description="also log to this file (rotated at 10 MB, 5 kept)")
+    log_file: Path | None = Field(
+        default=None, description="also log to this file, with the role in its name (rotated at 10 MB, 5 kept)"
+    )
 
     @field_validator("model_dirs", "media_dirs", mode="before")
     @classmethod

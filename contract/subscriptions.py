@@ -3,7 +3,7 @@
     subscriptions  HASH   subscription id -> JSON of `Subscription`   until unsubscribed, or its grace is over
     version        INT    counts up with every change of subscriptions or sessions, from a number that tells one life
                           of the server's content from the next (`epoch`)
-    secret:{cam}   STRING "user:password" as it stood in the URL      30 days from the last subscribe
+    secret:{cam}   STRING "user:password" as it stood in the URL      30 days after it was last kept or set
 
 The gateway writes; capture daemons and workers read the whole hash whenever `version` has moved and reconcile with
 `Wanted.of(...)`. Nothing that must happen exists as a message only.
@@ -11,6 +11,8 @@ The gateway writes; capture daemons and workers read the whole hash whenever `ve
 
 from __future__ import annotations
 
+import functools
+import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -24,6 +26,8 @@ from redis import Redis
 from contract.clients import AnyPipeline
 from contract.errors import RecordInvalid
 from contract.keys import Cam, Group, Keys, PipelineId, digest
+
+log = logging.getLogger(__name__)
 
 Box = tuple[int, int, int, int]
 _SECRET_TTL_S = 30 * 86_400
@@ -167,8 +171,9 @@ def encode(subscription: Subscription) -> bytes:
     return orjson.dumps(asdict(subscription))
 
 
+@functools.lru_cache(maxsize=8192)
 def decode(key: str, raw: bytes) -> Subscription:
-    """Return the subscription of a stored record; fields that we do not know are left out.
+    """Return the subscription of a stored record; fields that we do not know are left out. Remembers the last 8192.
 
     Raises:
         RecordInvalid: not JSON, or a field is missing.
@@ -177,7 +182,8 @@ def decode(key: str, raw: bytes) -> Subscription:
         fields = {k: v for k, v in orjson.loads(raw).items() if k in Subscription.__slots__}
         crop = fields.get("crop")
         fields["crop"] = cast("Box", tuple(crop)) if crop else None
-        return Subscription(**{**fields, "source": Source(**fields["source"])})
+        source = {k: v for k, v in fields["source"].items() if k in Source.__slots__}
+        return Subscription(**{**fields, "source": Source(**source)})
     except (TypeError, KeyError, AttributeError, orjson.JSONDecodeError) as exc:
         raise RecordInvalid(key, f"a subscription cannot be read ({type(exc).__name__})") from exc
 
@@ -214,21 +220,20 @@ def queue_read(pipe: AnyPipeline, keys: Keys) -> None:
 
 
 def decode_read(keys: Keys, version: bytes | None, records: Mapping[bytes, bytes]) -> Wanted:
-    """Return what `queue_read` read.
-
-    Raises:
-        RecordInvalid: a record cannot be read.
-    """
-    subscriptions = (decode(keys.subscriptions, raw) for raw in records.values())
-    return Wanted(int(version or 0), {s.id: s for s in subscriptions})
+    """Return what `queue_read` read; a record that cannot be read is left out: it must not cost the others."""
+    found = {}
+    for name, raw in records.items():
+        try:
+            subscription = decode(keys.subscriptions, raw)
+        except RecordInvalid as exc:
+            log.warning("subscription %s is left out: %s", name.decode(errors="replace"), exc)
+            continue
+        found[subscription.id] = subscription
+    return Wanted(int(version or 0), found)
 
 
 def read(redis: Redis, keys: Keys) -> Wanted:
-    """Return all subscriptions and the version they are of.
-
-    Raises:
-        RecordInvalid: a record cannot be read.
-    """
+    """Return all subscriptions that can be read, and the version they are of."""
     pipe = redis.pipeline(transaction=True)
     queue_read(pipe, keys)
     version, records = pipe.execute()
@@ -238,6 +243,11 @@ def read(redis: Redis, keys: Keys) -> Wanted:
 def read_version(redis: Redis, keys: Keys) -> int:
     """Return the version alone: cheap enough to ask several times a second."""
     return int(cast("bytes | None", redis.get(keys.version)) or 0)
+
+
+def keep_credentials(redis: Redis, keys: Keys, cam: Cam) -> None:
+    """Let the camera's credentials live for another 30 days, if it has any."""
+    redis.expire(keys.secret(cam), _SECRET_TTL_S)
 
 
 def read_credentials(redis: Redis, keys: Keys, cam: Cam) -> str:

@@ -61,14 +61,17 @@ def local_path(url: str, allowed: Sequence[Path]) -> Path | None:
     A relative path is looked up below each of `allowed` in turn, then below the working directory.
 
     Raises:
-        UrlRefused: the file is not below one of the `allowed` directories (links are resolved first).
+        UrlRefused: no file can be called so, or it is not below one of `allowed` (links are resolved first).
     """
     scheme, sep, rest = url.partition("://")
     if sep and scheme.lower() != "file":
         return None
     path = Path(unquote(rest.removeprefix("localhost"))) if sep else Path(url)
     candidates = [path] if path.is_absolute() else [*(folder / path for folder in allowed), path]
-    inside = [c for c in candidates if any(c.resolve().is_relative_to(folder.resolve()) for folder in allowed)]
-    if not inside:
-        raise UrlRefused("the path lies outside the directories that the operator allowed for it")
-    return next((c for c in inside if c.exists()), inside[0])
+    try:
+        inside = [c for c in candidates if any(c.resolve().is_relative_to(folder.resolve()) for folder in allowed)]
+        if inside:
+            return next((c for c in inside if c.exists()), inside[0])
+    except (OSError, ValueError) as exc:
+        raise UrlRefused("the path is none that a file could have") from exc
+    raise UrlRefused("the path lies outside the directories that the operator allowed for it")

@@ -1,7 +1,7 @@
 """Work that is ready, claimed and finished: the three scripts between capture (`mark`) and workers (`turn`, `renew`).
 
     ready:{pipeline}    ZSET    group -> ms from which it may be claimed; oldest first
-    running:{pipeline}  ZSET    group -> ms at which its lease ends
+    running:{pipeline}  ZSET    group -> ms at which its lease ends; both expire like groups
     wake:{pipeline}     STRING  ms of the last wake-up sent; at most one is outstanding
     group:{group}       HASH    seen   newest seq published
                                 done   newest seq whose result is in the stream
@@ -107,12 +107,14 @@ class Turner:
 
     Attributes:
         retention_ms: results older than this leave the stream.
+        max_results: the oldest beyond this many leave it too, about: the server's memory has an end.
     """
 
     redis: Redis
     keys: Keys
     pipeline: PipelineId
     retention_ms: int
+    max_results: int = 1_000_000
     lease_ms: int = LEASE_MS
     wake_ms: int = WAKE_MS
 
@@ -130,14 +132,23 @@ class Turner:
         Args:
             room: groups to claim at most; 0 to finish only.
             answers_wake: this turn is the answer to a wake-up: the next one may be sent.
-            stays: when there is nothing to claim, this worker looks again within `wake_ms`: no wake-up is due.
+            stays: when there is nothing to claim, this worker looks again within 50 ms: until then no wake-up is due.
             batch: the `Turn.batch` that `finished` was claimed with.
             finished: what was computed, or could not be.
         """
         items = tuple(finished)
         claimed_as = secrets.token_hex(8)
         args: list[Arg] = [self.keys.prefix, self.wake_ms, self.pipeline, claimed_as, batch]
-        args += [int(answers_wake), int(stays), room, self.lease_ms, self.retention_ms, GROUP_TTL_MS, len(items)]
+        args += [
+            int(answers_wake),
+            int(stays),
+            room,
+            self.lease_ms,
+            self.retention_ms,
+            self.max_results,
+            GROUP_TTL_MS,
+            len(items),
+        ]
         for item in items:
             args += [item.group, item.seq, item.tracks, len(item.entries)]
             for entry in item.entries:

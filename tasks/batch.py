@@ -11,6 +11,7 @@ import mpta
 from contract import sessions
 from contract.frames import Frame
 from contract.keys import Cam
+from contract.problems import Code
 from contract.sessions import Changes
 from contract.subscriptions import GroupPlan, Wanted
 from contract.work import Claim, Finished
@@ -71,13 +72,13 @@ class Batch:
 
     Attributes:
         read: newest frames of the cameras, None where there is no fresh one.
-        failed: told of each group whose picture or pipeline failed, with a sentence.
+        failed: told of each group whose picture, crop or pipeline failed, with a sentence.
         act: handed what results with actions ask for.
     """
 
     pipeline: Pipeline
     read: Callable[[Sequence[Cam]], Sequence[Frame | None]]
-    failed: Callable[[GroupPlan, str], None]
+    failed: Callable[[GroupPlan, Code, str], None]
     act: Callable[[actions.Job], None]
 
     def compute(self, claims: Sequence[Claim], world: World) -> list[Finished]:
@@ -101,10 +102,17 @@ class Batch:
                 decoded[plan.cam] = pictures.decode(frame.jpeg)
             image = decoded[plan.cam]
             if image is None:
-                self.failed(plan, "the camera's picture cannot be decoded as JPEG")
+                self.failed(plan, Code.MODEL_FAILED, "the camera's picture cannot be decoded as JPEG")
                 continue
             first = plan.subscriptions[0]
-            jobs.append(Job(claim, plan, frame, pictures.orient(image, first.rotate, first.mirror)))
+            image = pictures.orient(image, first.rotate, first.mirror)
+            height, width = image.shape[:2]
+            if plan.crop is not None and (plan.crop[0] >= width or plan.crop[1] >= height or min(plan.crop[2:]) <= 0):
+                self.failed(
+                    plan, Code.BAD_CROP, f"nothing of the crop is inside the picture of {width}x{height} pixels"
+                )
+                continue
+            jobs.append(Job(claim, plan, frame, image))
         return jobs
 
     def _run(self, jobs: Sequence[Job], world: World) -> list[tuple[Job, Finished]]:
@@ -121,7 +129,9 @@ class Batch:
         if len(jobs) > 1:
             return [done for job in jobs for done in self._run([job], world)]
         log.warning("camera %s: the pipeline failed (%s: %s)", jobs[0].plan.cam, type(fault).__name__, fault)
-        self.failed(jobs[0].plan, f"the pipeline failed on this camera's picture ({type(fault).__name__})")
+        self.failed(
+            jobs[0].plan, Code.MODEL_FAILED, f"the pipeline failed on this camera's picture ({type(fault).__name__})"
+        )
         return []
 
     def _finished(self, job: Job, result: mpta.Result, world: World) -> Finished:

@@ -8,15 +8,14 @@ import time
 from pathlib import Path
 
 import httpx
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from contract.errors import DetectorError, UrlRefused
 from contract.settings import Settings
-from contract.urls import join_credentials, local_path, redact, split_credentials
+from contract.urls import join_credentials, local_path, split_credentials
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 1 << 20
 _CONNECT_S = 10.0
 
 
@@ -48,13 +47,15 @@ def _download(url: str, settings: Settings) -> Path:
     cache = settings.data_dir / "packages"
     cache.mkdir(parents=True, exist_ok=True)
     kept = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.mpta"
-    with FileLock(kept.with_suffix(".lock")):
-        try:
+    try:
+        with FileLock(kept.with_suffix(".lock"), timeout=settings.model_fetch_seconds):
             _refresh(url, kept, settings)
-        except PackageUnavailable:
-            if not kept.exists():
-                raise
-            log.warning("model package %s: its server did not give it; the kept copy serves on", redact(url))
+    except PackageUnavailable as exc:
+        if not kept.exists():
+            raise
+        log.warning("a model package was not given by its server (%s); the kept copy serves on", exc)
+    except Timeout as exc:
+        raise PackageUnavailable("another worker is still fetching the model package") from exc
     return kept
 
 
@@ -88,7 +89,7 @@ def _save(response: httpx.Response, kept: Path, settings: Settings) -> None:
     size = 0
     try:
         with part.open("wb") as out:
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_bytes():
                 size += len(chunk)
                 if size > limit:
                     raise PackageUnavailable(f"the model package is larger than {settings.model_max_mb} MB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 
@@ -29,8 +30,10 @@ def load(name: str) -> Load:
         return Load()
     import torch
 
+    # A bare Exception to Python, and without types of its own: a partition of a GPU has no utilisation to tell.
+    unknown: type[Exception] = importlib.import_module("pynvml").NVMLError
     try:
         free, total = torch.cuda.mem_get_info(name)
         return Load(float(torch.cuda.utilization(name)), 100.0 * (total - free) / total)
-    except (RuntimeError, ImportError):
+    except (RuntimeError, unknown):
         return Load()

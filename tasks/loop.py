@@ -46,6 +46,7 @@ class Loop:
         compute: from a turn's claims to one `Finished` for each; must not raise.
         send: sends the wake-up that is due.
         stopping: set when the process is to end: finish, claim no more.
+        may_linger: whether a thread is left for the wake-ups of other pipelines.
     """
 
     turner: Turner
@@ -55,6 +56,7 @@ class Loop:
     renewals: Renewals
     stopping: Event
     batch_max: int
+    may_linger: Callable[[], bool] = lambda: True
     loop_s: float = LOOP_S
 
     def run(self) -> Tally:
@@ -78,7 +80,7 @@ class Loop:
         while True:
             now = time.monotonic()
             in_time = now < began + self.loop_s and not self.stopping.is_set()
-            last = not in_time or now >= worked + LINGER_S
+            last = not in_time or now >= worked + LINGER_S or not self.may_linger()
             answers = last or now >= answer_due
             if answers:
                 self.slot.answer()

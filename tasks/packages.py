@@ -60,6 +60,10 @@ class Packages:
         """Return the loaded package, or None while it is being fetched or has failed."""
         return self._here.get(pipeline)
 
+    def loading(self, pipeline: PipelineId) -> bool:
+        """Return whether the package is on its way here for the first time."""
+        return pipeline in self._queued and pipeline not in self._failures
+
     def troubles(self, pipeline: PipelineId) -> list[tuple[Code, str]]:
         """Return what those who asked for the package must be told: why it is not here, or what of it is off."""
         failure, here = self._failures.get(pipeline), self._here.get(pipeline)

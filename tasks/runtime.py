@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import signal
+import threading
 from collections import Counter, defaultdict
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -30,6 +33,8 @@ log = logging.getLogger(__name__)
 RECONCILE_S = 0.5
 #: A camera whose pipeline fails is told so at most this often.
 FAILED_QUIET_MS = 10_000
+#: A wake-up for a package that is still loading is passed on after this.
+PASS_ON_S = 0.05
 
 
 class Runtime:
@@ -48,6 +53,9 @@ class Runtime:
         self._world_lock = Lock()
         self._renewals = Renewals()
         self._slots: defaultdict[PipelineId, Slot] = defaultdict(Slot)
+        self._active, self._active_lock, self._threads_max = 0, Lock(), 1
+        # What this worker has told already: (pipeline, subscription, its revision, code).
+        self._told: set[tuple[PipelineId, str, int, Code]] = set()
         self._pulse = nodes.Pulse("worker")
         self._stopping, self._closed = Event(), Event()
         self._threads: list[Thread] = []
@@ -56,6 +64,8 @@ class Runtime:
     def start(self, app: Celery) -> None:
         """Begin to keep packages loaded, leases renewed, and signs of life given."""
         self._waker = wakeups.Waker(app, self.settings, "worker")
+        self._threads_max = int(app.conf.worker_concurrency or 1)
+        threading.excepthook = _end_process
         self._threads = [
             self._renewals.start(self._closed),
             self.packages.start(self._closed),
@@ -93,14 +103,30 @@ class Runtime:
         """Answer a wake-up; return what was done, in words for Flower."""
         package = self.packages.get(pipeline)
         if package is None:
-            return "package not loaded"
+            return self._pass_on(pipeline)
+        with self._active_lock:
+            self._active += 1
         try:
             tally = self._loop(pipeline, package).run()
         except clients.Down as exc:
             log.warning("a server is away (%s); what was claimed is taken up again", type(exc).__name__)
             return "server away"
+        finally:
+            with self._active_lock:
+                self._active -= 1
         self._count(tally)
         return str(tally)
+
+    def _pass_on(self, pipeline: PipelineId) -> str:
+        """Leave a wake-up to a worker that has the package: while it loads here, it may be there already."""
+        if self.packages.loading(pipeline):
+            self._stopping.wait(PASS_ON_S)
+            self._wake(pipeline, Wake.SEND)
+        return "package not loaded"
+
+    def _wake(self, pipeline: PipelineId, wake: Wake) -> None:
+        if self._waker is not None:
+            self._waker.wake({pipeline: wake})
 
     def _loop(self, pipeline: PipelineId, package: Pipeline) -> Loop:
         turner = Turner(
@@ -121,12 +147,15 @@ class Runtime:
         def compute(turn: Turn) -> list[Finished]:
             return batch.compute(turn.claims, self._world_at(turn.version))
 
-        def send(wake: Wake) -> None:
-            if self._waker is not None:
-                self._waker.wake({pipeline: wake})
-
         return Loop(
-            turner, self._slots[pipeline], compute, send, self._renewals, self._stopping, batch_max=self.batch_max
+            turner,
+            self._slots[pipeline],
+            compute,
+            functools.partial(self._wake, pipeline),
+            self._renewals,
+            self._stopping,
+            batch_max=self.batch_max,
+            may_linger=lambda: self._active < self._threads_max,
         )
 
     def _count(self, tally: Tally) -> None:
@@ -152,14 +181,18 @@ class Runtime:
         return mpta.load(path, device=self.device, name=name, threads=self.settings.torch_threads)
 
     def _loaded(self, pipeline: PipelineId) -> None:
-        """Work may have waited for this package."""
-        if self._waker is not None:
-            self._waker.wake({pipeline: Wake.SEND})
+        """Work may have waited for this package; and should it fail again, that is news."""
+        self._wake(pipeline, Wake.SEND)
+        self._told = {told for told in self._told if told[0] != pipeline}
+        for subscription in self._world.wanted.subscriptions.values():
+            if subscription.pipeline == pipeline:
+                for code in (Code.MODEL_UNAVAILABLE, Code.MODEL_INVALID):
+                    problems.forget(self.state, self.keys, subscription, code)
 
-    def _failed(self, plan: GroupPlan, text: str) -> None:
+    def _failed(self, plan: GroupPlan, code: Code, text: str) -> None:
         self.counts["failed"] += 1
         for subscription in plan.subscriptions:
-            problems.tell(self.state, self.keys, subscription, Code.MODEL_FAILED, text, quiet_ms=FAILED_QUIET_MS)
+            problems.tell(self.state, self.keys, subscription, code, text, quiet_ms=FAILED_QUIET_MS)
 
     def _reconcile(self) -> None:
         while not self._closed.wait(RECONCILE_S):
@@ -173,7 +206,11 @@ class Runtime:
     def _tell_troubles(self, world: World) -> None:
         for subscription in world.wanted.subscriptions.values():
             for code, text in self.packages.troubles(subscription.pipeline):
-                problems.tell(self.state, self.keys, subscription, code, text)
+                told = (subscription.pipeline, subscription.id, subscription.revision, code)
+                if told not in self._told:
+                    problems.tell(self.state, self.keys, subscription, code, text)
+                    self._told.add(told)
+        self._told = {told for told in self._told if told[1] in world.wanted.subscriptions}
 
     def _sign(self) -> None:
         while not self._closed.wait(nodes.SIGN_S):
@@ -185,3 +222,9 @@ class Runtime:
                 pipe.execute()
             except clients.Down as exc:
                 log.debug("no sign of life given: %s", exc)
+
+
+def _end_process(fault: threading.ExceptHookArgs) -> None:
+    """A thread of ours died of a bug: a worker without it would live on as a liar. Its supervisor starts another."""
+    log.critical("thread %s failed: this worker ends", fault.thread and fault.thread.name, exc_info=fault.exc_value)
+    os.kill(os.getpid(), signal.SIGTERM)

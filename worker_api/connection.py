@@ -62,6 +62,7 @@ class Connection:
             tasks = [asyncio.create_task(each) for each in (self._read(), self._write(), self._beat(), self._carry())]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await self._caught_up()  # What the CMS said just before it hung up counts.
             finally:
                 for task in tasks:
                     task.cancel()

@@ -7,14 +7,12 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
 
-from redis import exceptions
-
 from contract import clients
 
 log = logging.getLogger(__name__)
 
 #: What waiting cures: a server that is away, or that for now takes no writes.
-AWAY = (*clients.Down, exceptions.OutOfMemoryError, exceptions.ReadOnlyError)
+AWAY = clients.Down
 
 
 def obey_cancellation() -> None:

@@ -19,6 +19,8 @@ while i <= #ARGV do
     -- Also when it is known: an unchanged snapshot is marked again and again, and must not become news by expiry.
     redis.call('PEXPIRE', key, ttl_ms)
   end
+  redis.call('PEXPIRE', ready, ttl_ms)
+  redis.call('PEXPIRE', running, ttl_ms)
   reap(pipeline)
   wakes[#wakes + 1] = arm(pipeline)
   i = i + 2 + count

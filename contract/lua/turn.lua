@@ -1,9 +1,10 @@
 -- A worker's turn: finish what it computed, claim what is next. ARGV[3..]:
---   pipeline batch finished_batch answers_wake stays room lease_ms retention_ms group_ttl_ms items,
+--   pipeline batch finished_batch answers_wake stays room lease_ms retention_ms max_results group_ttl_ms items,
 --   then per item: group seq tracks entries, then per entry: subscription captured_ms nothing body
 -- Returns {version, wake, refused, group, seen, done, tracks, group, ...}.
 local pipeline, batch, finished = ARGV[3], ARGV[4], ARGV[5]
-local room, lease_ms, retention_ms, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local room, lease_ms, retention_ms = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local max_results, ttl_ms = tonumber(ARGV[11]), ARGV[12]
 local ready, running = prefix .. 'ready:' .. pipeline, prefix .. 'running:' .. pipeline
 local stream = prefix .. 'detections'
 local refused, added = 0, 0
@@ -13,8 +14,8 @@ if ARGV[6] == '1' then
 end
 
 -- Finish: only what this batch still holds; anything else was taken over, and its new holder's word counts.
-local i = 13
-for _ = 1, tonumber(ARGV[12]) do
+local i = 14
+for _ = 1, tonumber(ARGV[13]) do
   local group, seq, tracks, entries = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local key = prefix .. 'group:' .. group
   local seen, done, lease = unpack(redis.call('HMGET', key, 'seen', 'done', 'lease'))
@@ -42,6 +43,9 @@ for _ = 1, tonumber(ARGV[12]) do
 end
 if added > 0 then
   redis.call('XTRIM', stream, 'MINID', '~', math.floor(now) - retention_ms)
+  if redis.call('XLEN', stream) > max_results then
+    redis.call('XTRIM', stream, 'MAXLEN', '~', max_results)
+  end
 end
 
 reap(pipeline)
@@ -71,10 +75,12 @@ if room > 0 then
   end
 end
 
+redis.call('PEXPIRE', ready, ttl_ms)
+redis.call('PEXPIRE', running, ttl_ms)
 local wake = arm(pipeline)
 if ARGV[7] == '1' and #reply == 0 then
-  -- It looks again before a wake-up could arrive. If it dies instead, this is a wake-up that nobody answered.
-  redis.call('SET', prefix .. 'wake:' .. pipeline, now, 'NX', 'PX', WAKE_KEPT_MS)
+  -- It looks again before a wake-up could arrive. If it dies instead, this is soon forgotten.
+  redis.call('SET', prefix .. 'wake:' .. pipeline, now, 'NX', 'PX', STAY_MS)
 end
 
 return { redis.call('GET', prefix .. 'version') or '0', wake, refused, unpack(reply) }

@@ -5,7 +5,7 @@ local prefix, wake_ms = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + clock[2] / 1000
 
-local WAKE_KEPT_MS = 60000
+local WAKE_KEPT_MS, STAY_MS = 60000, 50
 local FIRST_DELAY_MS, LONGEST_DELAY_MS = 250, 30000
 local REAPED_AT_ONCE = 64
 

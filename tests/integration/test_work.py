@@ -10,6 +10,7 @@ from redis import Redis
 from contract.keys import Group, Keys, PipelineId
 from contract.results import Entry
 from contract.work import Finished, Turn, Turner, Wake, mark
+from tests.servers import eventually
 
 P = PipelineId("p")
 A, B, C = Group("a"), Group("b"), Group("c")
@@ -85,11 +86,32 @@ def test_while_a_worker_stays_no_wake_up_is_due_and_after_it_left_one_is(turner:
     assert marked(turner, 2, A) is Wake.SEND
 
 
-def test_a_worker_that_died_while_it_stayed_is_an_unanswered_wake_up(redis: Redis, keys: Keys) -> None:
-    turner = Turner(redis=redis, keys=keys, pipeline=P, retention_ms=60_000, wake_ms=0)
+def test_a_worker_that_died_while_it_stayed_is_soon_forgotten(turner: Turner) -> None:
     turner.turn(room=4, answers_wake=True, stays=True)
 
-    assert mark(redis, keys, 1, {P: [A]}, wake_ms=0)[P] is Wake.SEND_IF_QUEUE_EMPTY
+    assert 0 < turner.redis.pttl(turner.keys.wake(P)) <= 50
+    eventually(lambda: not turner.redis.exists(turner.keys.wake(P)))
+    assert marked(turner, 1, A) is Wake.SEND
+
+
+def test_a_stream_never_outgrows_its_limit_by_much(redis: Redis, keys: Keys) -> None:
+    for _ in range(500):
+        redis.xadd(keys.detections, {"s": "display;old"})
+    turner = Turner(redis=redis, keys=keys, pipeline=P, retention_ms=60_000, max_results=100)
+    marked(turner, 1, A)
+
+    finish(turner, claim(turner))
+
+    assert redis.xlen(keys.detections) <= 250
+
+
+def test_work_that_nobody_takes_any_more_is_forgotten_in_time(turner: Turner) -> None:
+    marked(turner, 1, A)
+    assert turner.redis.pttl(turner.keys.ready(P)) > 0
+
+    claim(turner)
+
+    assert turner.redis.pttl(turner.keys.running(P)) > 0
 
 
 def test_a_frame_published_while_its_group_is_computed_makes_it_ready_when_that_ends(turner: Turner) -> None:

@@ -62,5 +62,11 @@ def test_a_file_elsewhere_is_refused(tmp_path: Path, url: str) -> None:
         local_path(url, [allowed])
 
 
+@pytest.mark.parametrize("url", ["a" * 300, "file:///%00", "nul\0"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UrlRefused):
+        local_path(url, [tmp_path])
+
+
 def test_an_address_on_the_network_is_no_file() -> None:
     assert local_path("https://host/m.mpta", [Path()]) is None

@@ -165,6 +165,7 @@ def test_a_camera_that_dribbles_is_not_waited_for(desk: Desk, http_camera: HttpC
 def test_a_reader_that_hangs_is_replaced(desk: Desk, rtsp_camera: RtspCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = desk.subscribe("d;1", stream(rtsp_camera.url))
     before = eventually(lambda: desk.frame(wanted.source.cam))
+    marked = eventually(lambda: desk.seen(wanted))
 
     # Shorter than the camera's read timeout: as if that had not worked.
     monkeypatch.setattr("capture.daemon.HANGS_S", 0.2)
@@ -176,6 +177,7 @@ def test_a_reader_that_hangs_is_replaced(desk: Desk, rtsp_camera: RtspCamera, mo
 
     eventually(lambda: desk.codes("d;1")[-1] == Code.CAMERA_RECOVERED)
     eventually(lambda: desk.newer_than(before.seq, wanted.source.cam))
+    eventually(lambda: desk.seen(wanted) > marked)
     eventually(lambda: rtsp_camera.open == 1)
 
 

@@ -102,6 +102,27 @@ def actions_server() -> Iterator[RedisServer]:
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_crop_beside_the_picture_is_told(desk: Desk) -> None:
+    beside = desk.subscribe("a;yard", desk.package(), crop=(500, 0, 600, 50))
+
+    desk.see(beside, CAR)
+
+    problem = eventually(desk.problems)[0]
+    assert (problem.subscription, problem.code) == (beside.id, "bad_crop")
+    assert "160x96" in problem.text
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_record_that_cannot_be_read_costs_the_others_nothing(desk: Desk) -> None:
+    front = desk.subscribe("pump-1;front", desk.package())
+    desk.redis.hset(desk.keys.subscriptions, "broken;one", "{}")
+
+    desk.see(front, CAR)
+
+    assert desk.result(front)["data"]["detection"]["class"] == "car"
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_package_outside_the_allowed_folders_is_not_opened(desk: Desk) -> None:
     desk.subscribe("a;front", "file:///etc/passwd")
 
