@@ -43,6 +43,14 @@ def test_the_demo_for_scripts_prints_each_message_and_ends_well(tmp_path: Path) 
     assert not [child for child in family if child.is_running()]
 
 
+def test_the_command_evaluates_from_any_folder(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("detector")), "evaluate", "--scenes", "3", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode in {0, 1}, done.stderr
+    assert "vehicle mAP50" in json.dumps(json.loads(done.stdout))
+
+
 def test_a_demo_without_detections_says_so_in_one_sentence(tmp_path: Path) -> None:
     demo = start(tmp_path, "demo", "--seconds", "0.1", "--json", FLOWER="false")
 
