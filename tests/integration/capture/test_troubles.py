@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from contract import leases
 from contract.clients import connect
 from contract.problems import Code
 from tests.integration.capture.conftest import Desk, picture, snapshot, stream
@@ -176,7 +177,9 @@ def test_a_reader_that_hangs_is_replaced(desk: Desk, rtsp_camera: RtspCamera, mo
     rtsp_camera.silent = False
 
     eventually(lambda: desk.codes("d;1")[-1] == Code.CAMERA_RECOVERED)
-    eventually(lambda: desk.newer_than(before.seq, wanted.source.cam))
+    after = eventually(lambda: desk.newer_than(before.seq, wanted.source.cam))
+    # A fencing number of its own: however long the first one had played, what the second says is newer.
+    assert after.seq // leases.SEQ_PER_FENCE > before.seq // leases.SEQ_PER_FENCE
     eventually(lambda: desk.seen(wanted) > marked)
     eventually(lambda: rtsp_camera.open == 1)
 

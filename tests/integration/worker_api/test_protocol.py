@@ -295,3 +295,12 @@ def test_each_limit_is_an_error_and_no_close(limited: Gateway, redis: Redis, key
         assert fast["code"] == "too_many_messages"
         assert len(subscriptions.read(redis, keys).subscriptions) == 2
         assert cms.socket.ping().wait(1)
+
+
+def test_what_is_said_just_before_hanging_up_counts(redis: Redis, keys: Keys, gateway: Gateway) -> None:
+    displays = [f"brief-{number}" for number in range(10)]
+    for display in displays:
+        with gateway.cms() as cms:
+            cms.send({"type": "setSessionId", "payload": {"displayIdentifier": display, "sessionId": 7}})
+
+    eventually(lambda: all(redis.hexists(keys.sessions, display) for display in displays))
