@@ -10,6 +10,8 @@
     state   ready:{pipeline}     zset     group -> ms from which it may be claimed   \\
     state   running:{pipeline}   zset     group -> ms at which its lease ends         | `contract.work`
     state   wake:{pipeline}      string   ms of the last wake-up sent                 |
+    state   waits:{pipeline}     string   a worker waits for work                      |
+    state   bell:{pipeline}      list     there is some                                |
     state   group:{group}        hash     seen done lease tries tracks               /
     state   detections           stream   results, one entry per subscription and frame (`contract.results`)
     state   problems             stream   what the owner of a subscription must be told (`contract.problems`)
@@ -73,6 +75,10 @@ class Keys:
     def wake(self, pipeline: PipelineId) -> str:
         """Key of the pipeline's outstanding wake-up."""
         return f"{self.prefix}wake:{pipeline}"
+
+    def bell(self, pipeline: PipelineId) -> str:
+        """Key that wakes a worker that waits for the pipeline's work."""
+        return f"{self.prefix}bell:{pipeline}"
 
     def group(self, group: Group) -> str:
         """Key of the group's truth."""

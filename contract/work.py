@@ -3,6 +3,8 @@
     ready:{pipeline}    ZSET    group -> ms from which it may be claimed; oldest first
     running:{pipeline}  ZSET    group -> ms at which its lease ends; both expire like groups
     wake:{pipeline}     STRING  ms of the last wake-up sent; at most one is outstanding
+    waits:{pipeline}    STRING  a worker waits for the bell; expires soon after it should have left
+    bell:{pipeline}     LIST    rung when there is work and somebody waits
     group:{group}       HASH    seen   newest seq published
                                 done   newest seq whose result is in the stream
                                 lease  the batch that holds it
@@ -17,6 +19,7 @@ results for one (group, seq), never an older one after a newer. All clocks are t
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +37,8 @@ LEASE_MS = 3_000
 #: A wake-up that nobody answered for this long may be sent again.
 WAKE_MS = 500
 GROUP_TTL_MS = 3_600_000
+#: What a waiting worker is late by at most before it counts as gone.
+_LATE_MS = 50
 
 _MARK = Script("work.lua", "mark.lua")
 _TURN = Script("work.lua", "turn.lua")
@@ -123,7 +128,7 @@ class Turner:
         *,
         room: int,
         answers_wake: bool,
-        stays: bool = False,
+        stay_s: float = 0.0,
         batch: str = "",
         finished: Iterable[Finished] = (),
     ) -> Turn:
@@ -132,7 +137,7 @@ class Turner:
         Args:
             room: groups to claim at most; 0 to finish only.
             answers_wake: this turn is the answer to a wake-up: the next one may be sent.
-            stays: when there is nothing to claim, this worker looks again within 50 ms: until then no wake-up is due.
+            stay_s: when there is nothing to claim, this worker will `wait` for so long: until then no wake-up is due.
             batch: the `Turn.batch` that `finished` was claimed with.
             finished: what was computed, or could not be.
         """
@@ -141,7 +146,7 @@ class Turner:
         args: list[Arg] = [self.keys.prefix, self.wake_ms, self.pipeline, claimed_as, batch]
         args += [
             int(answers_wake),
-            int(stays),
+            math.ceil(stay_s * 1000) + _LATE_MS if stay_s else 0,
             room,
             self.lease_ms,
             self.retention_ms,
@@ -159,6 +164,10 @@ class Turner:
             for group, seen, done, tracks in zip(*[iter(flat)] * 4, strict=True)
         )
         return Turn(claimed_as, int(version), Wake(int(wake)), int(refused), claims)
+
+    def wait(self, seconds: float) -> None:
+        """Return when there may be work, after `seconds` at the latest."""
+        self.redis.blpop([self.keys.bell(self.pipeline)], max(seconds, 0.001))
 
     def renew(self, batch: str, groups: Sequence[Group]) -> int:
         """Prolong the leases of `groups` that `batch` still holds; return how many those are."""

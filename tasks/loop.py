@@ -13,14 +13,15 @@ from contract.keys import Group
 from contract.work import LEASE_MS, Claim, Finished, Turn, Turner, Wake
 from tasks.slots import Slot
 
-#: Other pipelines get their share of a worker's threads after this.
-LOOP_S = 0.5
+#: Other pipelines get their share of a worker's threads after this; while a thread is free for them, a loop goes on for
+#: longer: each one costs a Celery message and its events, a quarter of what 40 frames/s cost.
+SHARED_LOOP_S = 0.5
+LOOP_S = 2.0
 #: A busy loop lets the next wake-up be sent this often, so that idle workers join. Answering in every turn cost one
 #: Celery message per batch: 70 % of a worker's CPU with a fast model (`benchmarks/hot_path.py`).
 ANSWER_S = 0.1
-#: An idle loop looks for work this often, for this long after its last batch, before it leaves the rest to a wake-up: a
-#: look costs a twentieth of a Celery message.
-LOOK_S = 0.005
+#: An idle loop waits for work for this long after its last batch, before it leaves the rest to a wake-up: being rung
+#: costs a tenth of a Celery message.
 LINGER_S = 0.06
 
 Compute = Callable[[Turn], Sequence[Finished]]
@@ -46,7 +47,7 @@ class Loop:
         compute: from a turn's claims to one `Finished` for each; must not raise.
         send: sends the wake-up that is due.
         stopping: set when the process is to end: finish, claim no more.
-        may_linger: whether a thread is left for the wake-ups of other pipelines.
+        thread_free: whether a thread is left for the wake-ups of other pipelines.
     """
 
     turner: Turner
@@ -56,8 +57,7 @@ class Loop:
     renewals: Renewals
     stopping: Event
     batch_max: int
-    may_linger: Callable[[], bool] = lambda: True
-    loop_s: float = LOOP_S
+    thread_free: Callable[[], bool] = lambda: True
 
     def run(self) -> Tally:
         """Answer one wake-up; return what was done. What is left when the time is over has been armed."""
@@ -78,9 +78,10 @@ class Loop:
         began = worked = answer_due = time.monotonic()
         batch, finished = "", tuple[Finished, ...]()
         while True:
-            now = time.monotonic()
-            in_time = now < began + self.loop_s and not self.stopping.is_set()
-            last = not in_time or now >= worked + LINGER_S or not self.may_linger()
+            now, free = time.monotonic(), self.thread_free()
+            in_time = now < began + (LOOP_S if free else SHARED_LOOP_S) and not self.stopping.is_set()
+            stay_s = max(0.0, worked + LINGER_S - now) if in_time and free else 0.0
+            last = stay_s == 0
             answers = last or now >= answer_due
             if answers:
                 self.slot.answer()
@@ -88,7 +89,7 @@ class Loop:
             turn = self.turner.turn(
                 room=self.batch_max if in_time else 0,
                 answers_wake=answers,
-                stays=not last,
+                stay_s=stay_s,
                 batch=batch,
                 finished=finished,
             )
@@ -100,7 +101,7 @@ class Loop:
             if turn.claims:
                 worked = time.monotonic()
             else:
-                self.stopping.wait(LOOK_S)
+                self.turner.wait(stay_s)
 
     def _computed(self, turn: Turn, tally: Tally) -> tuple[Finished, ...]:
         if not turn.claims:

@@ -155,7 +155,7 @@ class Runtime:
             self._renewals,
             self._stopping,
             batch_max=self.batch_max,
-            may_linger=lambda: self._active < self._threads_max,
+            thread_free=lambda: self._active < self._threads_max,
         )
 
     def _count(self, tally: Tally) -> None:

@@ -1,8 +1,9 @@
 -- A worker's turn: finish what it computed, claim what is next. ARGV[3..]:
---   pipeline batch finished_batch answers_wake stays room lease_ms retention_ms max_results group_ttl_ms items,
+--   pipeline batch finished_batch answers_wake stay_ms room lease_ms retention_ms max_results group_ttl_ms items,
 --   then per item: group seq tracks entries, then per entry: subscription captured_ms nothing body
 -- Returns {version, wake, refused, group, seen, done, tracks, group, ...}.
 local pipeline, batch, finished = ARGV[3], ARGV[4], ARGV[5]
+local stay_ms = tonumber(ARGV[7])
 local room, lease_ms, retention_ms = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local max_results, ttl_ms = tonumber(ARGV[11]), ARGV[12]
 local ready, running = prefix .. 'ready:' .. pipeline, prefix .. 'running:' .. pipeline
@@ -77,10 +78,14 @@ end
 
 redis.call('PEXPIRE', ready, ttl_ms)
 redis.call('PEXPIRE', running, ttl_ms)
+if stay_ms == 0 then
+  redis.call('DEL', prefix .. 'waits:' .. pipeline)
+end
 local wake = arm(pipeline)
-if ARGV[7] == '1' and #reply == 0 then
-  -- It looks again before a wake-up could arrive. If it dies instead, this is soon forgotten.
-  redis.call('SET', prefix .. 'wake:' .. pipeline, now, 'NX', 'PX', STAY_MS)
+if stay_ms > 0 and #reply == 0 then
+  -- It waits for the bell, sooner there than a wake-up; if it dies instead, this is soon forgotten.
+  redis.call('SET', prefix .. 'waits:' .. pipeline, 1, 'PX', stay_ms)
+  redis.call('DEL', prefix .. 'bell:' .. pipeline)
 end
 
 return { redis.call('GET', prefix .. 'version') or '0', wake, refused, unpack(reply) }

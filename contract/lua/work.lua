@@ -5,7 +5,7 @@ local prefix, wake_ms = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + clock[2] / 1000
 
-local WAKE_KEPT_MS, STAY_MS = 60000, 50
+local WAKE_KEPT_MS, BELL_KEPT_MS = 60000, 1000
 local FIRST_DELAY_MS, LONGEST_DELAY_MS = 250, 30000
 local REAPED_AT_ONCE = 64
 
@@ -27,9 +27,18 @@ local function reap(pipeline)
   end
 end
 
--- 0: no wake-up is due. 1: send one. 2: the last one was never answered: send one if the queue is empty.
+-- What is claimable must be taken by someone: a worker that waits for it is rung, else a wake-up may be due.
+-- 0: none is due. 1: send one. 2: the last one was never answered: send one if the queue is empty.
 local function arm(pipeline)
   if #redis.call('ZRANGEBYSCORE', prefix .. 'ready:' .. pipeline, '-inf', now, 'LIMIT', 0, 1) == 0 then
+    return 0
+  end
+  if redis.call('EXISTS', prefix .. 'waits:' .. pipeline) == 1 then
+    local bell = prefix .. 'bell:' .. pipeline
+    if redis.call('EXISTS', bell) == 0 then
+      redis.call('RPUSH', bell, 1)
+      redis.call('PEXPIRE', bell, BELL_KEPT_MS)
+    end
     return 0
   end
   local wake = prefix .. 'wake:' .. pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import pytest
@@ -77,7 +78,7 @@ def test_the_turn_that_answers_a_wake_up_arms_for_what_it_leaves(turner: Turner)
 
 
 def test_while_a_worker_stays_no_wake_up_is_due_and_after_it_left_one_is(turner: Turner) -> None:
-    turner.turn(room=4, answers_wake=True, stays=True)
+    turner.turn(room=4, answers_wake=True, stay_s=0.05)
     assert marked(turner, 1, A) is Wake.NO
     finish(turner, claim(turner))
 
@@ -86,11 +87,33 @@ def test_while_a_worker_stays_no_wake_up_is_due_and_after_it_left_one_is(turner:
     assert marked(turner, 2, A) is Wake.SEND
 
 
-def test_a_worker_that_died_while_it_stayed_is_soon_forgotten(turner: Turner) -> None:
-    turner.turn(room=4, answers_wake=True, stays=True)
+def test_a_worker_that_waits_is_rung_by_the_first_frame(turner: Turner) -> None:
+    turner.turn(room=4, answers_wake=True, stay_s=30)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(turner.wait, 30)
+        assert marked(turner, 1, A) is Wake.NO
 
-    assert 0 < turner.redis.pttl(turner.keys.wake(P)) <= 50
-    eventually(lambda: not turner.redis.exists(turner.keys.wake(P)))
+        waiting.result(timeout=10)
+
+    assert [c.group for c in claim(turner).claims] == [A]
+
+
+def test_a_bell_that_rang_for_work_that_is_done_rings_no_more(turner: Turner) -> None:
+    turner.turn(room=4, answers_wake=True, stay_s=30)
+    marked(turner, 1, A)
+    finish(turner, claim(turner))
+
+    turner.turn(room=4, answers_wake=True, stay_s=30)
+
+    assert not turner.redis.exists(turner.keys.bell(P))
+
+
+def test_a_worker_that_died_while_it_stayed_is_soon_forgotten(turner: Turner) -> None:
+    turner.turn(room=4, answers_wake=True, stay_s=0.05)
+
+    waits = f"{turner.keys.prefix}waits:{P}"
+    assert 0 < turner.redis.pttl(waits) <= 100
+    eventually(lambda: not turner.redis.exists(waits))
     assert marked(turner, 1, A) is Wake.SEND
 
 

@@ -50,7 +50,7 @@ class Workers(RuleBasedStateMachine):
     @rule(target=batches, room=st.integers(1, 5), answers=st.booleans(), stays=st.booleans())
     def claim(self, room: int, answers: bool, stays: bool) -> Turn:
         """A worker begins a batch, by a wake-up or by chance, and may stay for what comes."""
-        return self._claimed(self.turner.turn(room=room, answers_wake=answers, stays=stays))
+        return self._claimed(self.turner.turn(room=room, answers_wake=answers, stay_s=0.05 * stays))
 
     @rule(target=batches, turn=batches, room=st.integers(0, 5), upto=st.integers(0, 5))
     def finish(self, turn: Turn, room: int, upto: int) -> Turn:
@@ -108,7 +108,7 @@ class Workers(RuleBasedStateMachine):
     def whoever_can_claim_has_been_told(self) -> None:
         now = self.redis.time()
         claimable = self.redis.zcount(KEYS.ready(P), 2, now[0] * 1000 + now[1] / 1000)
-        assert not claimable or self.redis.exists(KEYS.wake(P))
+        assert not claimable or self.redis.exists(KEYS.wake(P), KEYS.bell(P))
 
     @invariant()
     def tracks_are_those_of_the_newest_result(self) -> None:

@@ -24,10 +24,26 @@ def test_a_loop_stays_for_what_comes_only_while_a_thread_is_free(redis: Redis, k
     def compute(turn: Turn) -> list[Finished]:
         return [Finished(c.group, c.seen) for c in turn.claims]
 
-    loop = Loop(turner, Slot(), compute, sent.append, Renewals(), Event(), batch_max=4, may_linger=lambda: free)
+    loop = Loop(turner, Slot(), compute, sent.append, Renewals(), Event(), batch_max=4, thread_free=lambda: free)
     tally = loop.run()
 
     assert (tally.frames, tally.batches) == (1, 1)
     # What is sent: once after the claim, once at the end, and between them once for every look.
     assert (len(sent) > 2) is free
     assert not redis.exists(keys.wake(P))
+
+
+def test_a_loop_with_endless_work_makes_room_sooner_when_no_thread_is_free(redis: Redis, keys: Keys) -> None:
+    turner = Turner(redis=redis, keys=keys, pipeline=P, retention_ms=60_000)
+
+    def batches(free: bool) -> int:
+        def compute(turn: Turn) -> list[Finished]:
+            mark(redis, keys, turn.claims[0].seen + 1, {P: [A]})
+            return [Finished(c.group, c.seen) for c in turn.claims]
+
+        redis.flushall()
+        mark(redis, keys, 1, {P: [A]})
+        loop = Loop(turner, Slot(), compute, lambda _: None, Renewals(), Event(), batch_max=4, thread_free=lambda: free)
+        return loop.run().batches
+
+    assert batches(free=False) * 2 < batches(free=True)
