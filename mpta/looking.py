@@ -146,16 +146,10 @@ def _counting(node: Node, model: Model, *, is_root: bool) -> NDArray[np.bool_] |
     return np.array([name in wanted for name in model.names])
 
 
-def class_warnings(node: Node, model: Model) -> list[str]:
-    """Return a sentence for each list of class names that the model does not know."""
-    lists = {"classes": node.classes or frozenset()}
-    if node.path == "pipeline" and model.task != "classify":
-        lists["triggerClasses"] = node.trigger_classes
-    return [
-        f"{node.path}.{key}: the model knows none of these classes, so all count"
-        for key, given in lists.items()
-        if given and not given & set(model.names)
-    ]
+def counted_classes(node: Node, model: Model) -> frozenset[str]:
+    """Return the names of the classes that the node can answer with."""
+    counts = _counting(node, model, is_root=node.path == "pipeline")
+    return frozenset(name for i, name in enumerate(model.names) if counts is None or counts[i])
 
 
 def _whole(row: NDArray[np.float32], view: View) -> Box:

@@ -161,14 +161,9 @@ class _Nodes:
 
 
 def _compare_nodes(root: Node, notes: Notes) -> None:
-    """Warn about what two nodes have in common and should not."""
+    """Warn about names that two nodes share; what needs their models is checked by `mpta.checks`."""
     ids: set[str] = set()
-    writers: dict[str, str] = {}
     for node in root.walk():
         if node.model_id in ids:
             notes.warn(f"{node.path}.modelId", f"'{shown(node.model_id)}' names another node already")
         ids.add(node.model_id)
-        for name in node.fields:
-            if name in writers:
-                notes.warn(f"{node.path}.fields", f"'{shown(name)}' replaces that of {writers[name]}")
-            writers[name] = node.path

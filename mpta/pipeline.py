@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mpta import tracking
+from mpta.checks import by_id, check
 from mpta.errors import ModelInvalid, shown
-from mpta.looking import Answer, View, class_warnings
+from mpta.looking import Answer, View
 from mpta.manifest import Manifest, Node
 from mpta.model import Model
 from mpta.package import Package, open_package
@@ -39,13 +40,15 @@ class Pipeline:
         Raises:
             ModelInvalid: a node has no model, or one of a task that it cannot use.
         """
-        model_of = _by_id(models) if isinstance(models, Mapping) else models
+        model_of = by_id(models) if isinstance(models, Mapping) else models
         self.manifest, self.digest = manifest, digest
         self._root = plan(manifest.root, model_of)
         self._tree = Tree(self._root, sorted(manifest.field_names))
         self._all = manifest.root.report == "all"
-        found = [text for node in manifest.root.walk() for text in _model_warnings(node, model_of)]
-        self.warnings = (*warnings, *found)
+        found = check(manifest, model_of)
+        if refused := [str(finding) for finding in found if finding.severity == "refused"]:
+            raise ModelInvalid("; ".join(refused))
+        self.warnings = (*warnings, *(str(finding) for finding in found if finding.severity == "warning"))
 
     def run(self, frames: Sequence[Frame]) -> list[Result]:
         """Return one result per frame, in order: the same, to float tolerance, as of each frame alone."""
@@ -137,33 +140,6 @@ def _load_model(package: Package, name: str, device: str) -> Model:
     from mpta.torch_model import load_checkpoint
 
     return load_checkpoint(package.files[name], name=name, device=device)
-
-
-def _by_id(models: Mapping[str, Model]) -> Callable[[Node], Model]:
-    def model_of(node: Node) -> Model:
-        if node.model_id not in models:
-            raise ModelInvalid(f"{node.path}: no model '{shown(node.model_id)}' was given")
-        return models[node.model_id]
-
-    return model_of
-
-
-def _model_warnings(node: Node, model_of: Callable[[Node], Model]) -> list[str]:
-    """Return what is odd about a node with its model.
-
-    Raises:
-        ModelInvalid: the node cannot use a model of this task.
-    """
-    model = model_of(node)
-    if node.read is not None and model.task == "classify":
-        raise ModelInvalid(f"{node.path}.read: '{shown(node.model_id)}' is a classifier, and only boxes can be read")
-    found = class_warnings(node, model)
-    if node.path == "pipeline" and node.tracker == "botsort":
-        found.append(f"{node.path}.tracker: botsort runs without camera motion compensation and re-identification")
-    for branch in node.branches:
-        if branch.trigger_classes and node.read is None and not branch.trigger_classes & set(model.names):
-            found.append(f"{branch.path}.triggerClasses: '{shown(node.model_id)}' has none of these, so it never runs")
-    return found
 
 
 def _view(frame: Frame) -> View | None:

@@ -136,7 +136,6 @@ def test_a_name_used_twice_is_a_warning() -> None:
         "pipeline.branches[0].fields: 'x' uses {nobody}, which is always null",
         "pipeline.branches[0].tracker: only the root is tracked, ignored",
         "pipeline.branches[0].modelId: 'a' names another node already",
-        "pipeline.branches[0].fields: 'x' replaces that of pipeline",
     )
 
 

@@ -262,17 +262,6 @@ def test_a_model_that_is_not_given_and_a_reader_that_classifies_are_refused() ->
         Pipeline(manifest(node("shade", read="left-to-right")), {"shade": BrightnessClassifier()})
 
 
-def test_a_branch_that_can_never_run_is_warned_about() -> None:
-    root = node("root", triggerClasses=["boat"], branches=[node("shade", triggerClasses=["bus"])])
-
-    pipeline = Pipeline(manifest(root), {"root": vehicles(), "shade": BrightnessClassifier()})
-
-    assert pipeline.warnings == (
-        "pipeline.triggerClasses: the model knows none of these classes, so all count",
-        "pipeline.branches[0].triggerClasses: 'root' has none of these, so it never runs",
-    )
-
-
 places = st.tuples(st.sampled_from([RED, GREEN, WHITE]), st.integers(0, 100), st.integers(0, 60))
 scenes = st.lists(places, max_size=4).map(lambda found: scene(*[(c, (x, y, x + 30, y + 24)) for c, x, y in found]))
 
