@@ -121,7 +121,7 @@ class Daemon:
         self._replace_hanging()
         for held in self._held.values():
             condition = held.reader.condition
-            self._teller.tell(held.reader.plan, condition.trouble, online=condition.state == "online")
+            self._teller.tell(held.reader.plan, condition.trouble, online=condition.plays)
         if self._sign.over():
             self._give_sign()
 
@@ -196,7 +196,8 @@ class Daemon:
         for held in list(self._held.values()):
             reader = held.reader
             patience_s = HANGS_S + 2 * (reader.plan.source.interval_ms or 0) / 1000
-            if reader.condition.state in ("connecting", "online") and time.monotonic() - reader.alive_s > patience_s:
+            condition, silent_s = reader.condition, time.monotonic() - reader.alive_s
+            if (condition.plays or condition.state == "connecting") and silent_s > patience_s:
                 log.error("camera %s: no new picture for %.0f s; its reader is abandoned", reader.plan.cam, patience_s)
                 reader.stop()
                 # A new number: the next reader counts from the start, and what it says must be newer.

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from capture.attempts import Attempts, Trouble
 from capture.errors import SourceFailed, SourceLost
+from capture.inspection import Flaw, Inspector
 from capture.pacing import LONGEST_WAIT_S
 from capture.pictures import Encoded, JpegEncoder, Picture, jpeg_size
 from capture.publishing import Outbox, Publication
@@ -40,7 +41,7 @@ class Condition:
     """How a camera is.
 
     Attributes:
-        state: connecting, online, waiting (to connect again) or given_up.
+        state: connecting, online, waiting (to connect again), given_up; or, while it plays, the flaw of its picture.
         trouble: None while it is well, and during an absence that is too short to be told.
         since_s: monotonic seconds at which it became so.
     """
@@ -48,6 +49,11 @@ class Condition:
     state: str
     trouble: Trouble | None
     since_s: float
+
+    @property
+    def plays(self) -> bool:
+        """Whether pictures come."""
+        return self.state in ("online", *Flaw)
 
 
 class Reader:
@@ -74,6 +80,7 @@ class Reader:
         opening = Opening(plan.source.url, settings, credentials, self._interval_s, self._stopped_within)
         self._source: Source = make_source(plan.source.kind, opening)
         self._rate, self._encoder = Rate(), JpegEncoder(settings.jpeg_quality)
+        self._inspector = Inspector(settings.frozen_seconds)
         self._attempts = Attempts(settings.reconnect_interval_seconds, settings.max_retries)
         # The seq of the last publication, and whether the camera has shown something else since.
         self._seq, self._changed = 0, True
@@ -120,6 +127,11 @@ class Reader:
         self.alive_s = time.monotonic()
         self.condition = Condition(state, trouble, self.alive_s)
 
+    def _set_playing(self) -> None:
+        flaw = self._inspector.flaw
+        self._set(flaw or "online", flaw.trouble if flaw else None)
+        log.info("camera %s: %s", self.plan.cam, self.condition.state)
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
@@ -165,11 +177,10 @@ class Reader:
 
     def _take(self, picture: Picture) -> None:
         now_s = self.alive_s = time.monotonic()
-        if self.condition.state != "online":
+        if not self.condition.plays:
             self._attempts.played()
             self._nudge.clear()
-            self._set("online", None)
-            log.info("camera %s: online", self.plan.cam)
+            self._set_playing()
         self._changed |= not (isinstance(picture, Encoded) and picture.unchanged)
         groups = self._rate.due(self.plan, now_s)
         if groups is None:
@@ -181,6 +192,10 @@ class Reader:
         self._changed = False
         interval_ms = self._interval_s() * 1000 if self.plan.source.kind == "snapshot" else 0
         frame, ttl_ms = self._frame(picture), frames.fresh_ms(interval_ms)
+        if self._inspector.look(frame.jpeg, now_s):
+            self._set_playing()
+        if (flaw := self._inspector.flaw) and flaw.blinds and self._settings.flawed_images == "suppress":
+            groups = frozenset()
         self._outbox.put(Publication(frame, ttl_ms, groups, unchanged))
         self.published += 1
         if self._stop.is_set():

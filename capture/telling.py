@@ -17,6 +17,7 @@ _CODES = (
     Code.CAMERA_UNSUPPORTED,
     Code.CAMERA_UNREACHABLE,
     Code.CAMERA_STALLED,
+    Code.CAMERA_IMAGE,
     Code.INTERNAL,
 )
 

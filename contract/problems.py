@@ -49,6 +49,7 @@ class Code(StrEnum):
     CAMERA_UNAUTHORIZED = "camera_unauthorized"
     CAMERA_UNSUPPORTED = "camera_unsupported"
     CAMERA_STALLED = "camera_stalled"
+    CAMERA_IMAGE = "camera_image"
     CAMERA_RECOVERED = "camera_recovered"
     OVERLOADED = "overloaded"
     RESULTS_LOST = "results_lost"

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     read_timeout_seconds: float = Field(5, gt=0, description="a camera silent for longer is reconnected")
     reconnect_interval_seconds: float = Field(0.5, gt=0, description="first wait before a reconnect; doubles to 30 s")
     max_retries: int = Field(-1, ge=-1, description="reconnects in a row before a camera is given up; -1: never")
+    frozen_seconds: float = Field(60, ge=0, description="a picture that stays the same for so long is frozen; 0: never")
+    flawed_images: Literal["report", "suppress"] = Field(
+        "report", description="pictures that are black, covered, defocused or frozen: say so, or detect nothing in them"
+    )
     jpeg_quality: int = Field(85, ge=1, le=100, description="of frames that capture has to encode")
     capture_capacity: int = Field(64, ge=1, description="cameras that one capture daemon takes")
 
