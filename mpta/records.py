@@ -41,12 +41,14 @@ class Event:
     """The actions of one node for one object, to be run elsewhere.
 
     Attributes:
+        uuid: names what happened to this object on this frame; the same for all its nodes.
         model_id: `modelId` of the node.
         context: class confidence id text x1 y1 x2 y2 of the node (pixels of the full frame; `id` is the tracked
             object's) and every field of the package, None where its node did not answer.
         image: what the node looked at, before resizing; a view of `Frame.image`.
     """
 
+    uuid: str
     model_id: str
     actions: tuple[Action, ...]
     context: Mapping[str, Value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -61,8 +62,10 @@ class Tree:
 
     def events(self, happening: Happening) -> list[Event]:
         """Return the actions to run, children before parents, each with all fields of the happening."""
+        name = str(uuid.uuid4()) if happening.acting else ""
         return [
             Event(
+                uuid=name,
                 model_id=node.model_id,
                 actions=node.actions,
                 context={**self._nothing, **happening.fields, **_context(happening, answer)},

@@ -233,6 +233,16 @@ def test_events_come_children_first_with_all_fields_and_the_image_looked_at() ->
     assert parent.context["class"] == "car"
 
 
+def test_the_events_of_one_object_share_a_name_that_no_other_has() -> None:
+    act = [{"type": "redis_publish", "channel": "c", "message": "{uuid}"}]
+    root = node("root", report="all", actions=act, branches=[node("shade", actions=act)])
+
+    result = one(root, {"root": vehicles(), "shade": BrightnessClassifier()}, TWO, redis=REDIS)
+
+    names = [event.uuid for event in result.events]
+    assert names[0] == names[1] != names[2] == names[3]
+
+
 def test_a_root_classifier_may_have_branches() -> None:
     shade = BrightnessClassifier()
     root = node("shade", branches=[node("root", triggerClasses=["dark"])])
