@@ -119,7 +119,7 @@ class Looker:
         top = int(probabilities.argmax())
         if self._counts is not None and not self._counts[top]:
             return []
-        if probabilities[top] < self.node.min_result_confidence:
+        if not probabilities[top] >= self.node.min_result_confidence:  # Not `<`: a broken model's NaN is no answer.
             return []
         label, confidence = self.model.names[top], _rounded(probabilities[top])
         return [Answer(label=label, confidence=confidence, box=view.box, view=view)]

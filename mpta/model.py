@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Task: TypeAlias = Literal["detect", "classify", "segment", "pose", "obb"]
 TASKS: tuple[Task, ...] = ("detect", "classify", "segment", "pose", "obb")
+#: Images per forward pass: keeps hundreds of crops from asking for gigabytes at once.
+MAX_BATCH = 64
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import numpy as np
 
 from mpta import tracking
 from mpta.checks import by_id, check
-from mpta.errors import ModelInvalid, shown
+from mpta.errors import ModelInvalid
 from mpta.looking import Answer, View
 from mpta.manifest import Manifest, Node
 from mpta.model import Model
@@ -105,7 +105,7 @@ def load(
         path: a `.mpta` file or a folder.
         device: `cpu`, `cuda`, `cuda:1`.
         name: what messages call the package; its file name by default.
-        threads: torch's threads per forward pass, for this whole process; None leaves them as they are.
+        threads: threads per forward pass, of torch for this whole process; None leaves them as they are.
         cache_dir: see `open_package`.
 
     Raises:
@@ -113,33 +113,32 @@ def load(
         ModelInvalid: a model cannot be loaded safely or does not fit its node.
     """
     package = open_package(path, name=name, cache_dir=cache_dir)
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-    model_of = _by_file(package, device)
+    model_of = _by_file(package, device, threads)
     return Pipeline(package.manifest, model_of, digest=package.digest, warnings=package.warnings)
 
 
-def _by_file(package: Package, device: str) -> Callable[[Node], Model]:
+def _by_file(package: Package, device: str, threads: int | None) -> Callable[[Node], Model]:
     """Return a function that loads a node's model; nodes that name one file share it."""
     loaded: dict[str, Model] = {}
 
     def model_of(node: Node) -> Model:
         name = node.model_file.removeprefix("./")
         if name not in loaded:
-            loaded[name] = _load_model(package, name, device)
+            loaded[name] = _load_model(package, name, device, threads)
         return loaded[name]
 
     return model_of
 
 
-def _load_model(package: Package, name: str, device: str) -> Model:
-    if not name.lower().endswith(".pt"):
-        raise ModelInvalid(f"'{shown(name)}': only .pt models can be run by this version")
+def _load_model(package: Package, name: str, device: str, threads: int | None) -> Model:
+    """Load a model by its kind; a package of ONNX files alone needs no torch."""
+    if name.lower().endswith(".onnx"):
+        from mpta.onnx_model import load_onnx
+
+        return load_onnx(package.files[name], name=name, threads=threads)
     from mpta.torch_model import load_checkpoint
 
-    return load_checkpoint(package.files[name], name=name, device=device)
+    return load_checkpoint(package.files[name], name=name, device=device, threads=threads)
 
 
 def _view(frame: Frame) -> View | None:

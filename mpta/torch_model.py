@@ -17,16 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpta.errors import ModelInvalid, shown
-from mpta.model import TASKS, Task
+from mpta.model import MAX_BATCH, TASKS, Task
 from mpta.safety import secure_ultralytics
+from mpta.suppression import IOU, MAX_BOXES, MAX_CANDIDATES, MAX_ORIENTED_CANDIDATES
 
 #: The first torch whose restricted unpickler has no known hole (CVE-2025-32434, CVE-2026-24747).
 _LEAST_TORCH = (2, 10)
-#: As ultralytics' `predict` has them, so that a package behaves as its author saw it.
-_IOU = 0.7
-_MAX_BOXES = 300
-#: Images per forward pass: keeps hundreds of crops from asking for gigabytes at once.
-MAX_BATCH = 64
 #: Ultralytics swaps entries of `sys.modules` while it loads: one at a time.
 _LOADING = threading.Lock()
 #: What unpickling, fusing and trying out a network made of a stranger's bytes can end in.
@@ -49,13 +45,14 @@ def _safe_ultralytics() -> ModuleType:
     return tasks
 
 
-def load_checkpoint(path: Path, *, name: str, device: str = "cpu") -> TorchModel:
+def load_checkpoint(path: Path, *, name: str, device: str = "cpu", threads: int | None = None) -> TorchModel:
     """Load ultralytics weights for inference.
 
     Args:
         path: the file on disk; never named in an error.
         name: what to call it there.
         device: `cpu`, `cuda`, `cuda:1`.
+        threads: threads per pass, for all models of this process; None leaves them as they are.
 
     Raises:
         ModelInvalid: the file is no ultralytics checkpoint, or the device is not there.
@@ -63,6 +60,8 @@ def load_checkpoint(path: Path, *, name: str, device: str = "cpu") -> TorchModel
     tasks = _safe_ultralytics()
     import torch
 
+    if threads is not None:
+        torch.set_num_threads(threads)
     try:
         where = torch.device(device)
         torch.zeros(1, device=where)
@@ -129,8 +128,9 @@ class TorchModel:
         rows = self._suppress(
             output,
             max(0.0, min_confidence - 1e-6),  # It keeps what is above, we keep what is at or above.
-            _IOU,
-            max_det=_MAX_BOXES,
+            IOU,
+            max_det=MAX_BOXES,
+            max_nms=MAX_ORIENTED_CANDIDATES if self.task == "obb" else MAX_CANDIDATES,
             nc=0 if self.task == "detect" else len(self.names),
             end2end=bool(getattr(self._network, "end2end", False)),
             rotated=self.task == "obb",

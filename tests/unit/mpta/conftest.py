@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +70,25 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Checkpoint file by task."""
     home = tmp_path_factory.mktemp("weights")
     return {task: build(task, home / f"{task}.pt") for task in CONFIGS}
+
+
+@pytest.fixture(scope="session")
+def exported(weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Export a task's checkpoint to ONNX as ultralytics does, each kind once: `exported("detect", dynamic=True)`."""
+    home = tmp_path_factory.mktemp("onnx")
+    done: dict[str, Path] = {}
+
+    def export(task: str, **options: Any) -> Path:
+        ultralytics: Any = importlib.import_module("ultralytics")
+        key = "-".join([task, *(f"{name}{value}" for name, value in sorted(options.items()))])
+        if key not in done:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Of torch's exporter, about how ultralytics calls it.
+                size = 64 if task == "classify" else 128
+                made = ultralytics.YOLO(weights[task]).export(
+                    **{"format": "onnx", "imgsz": size, "simplify": False, "verbose": False, **options}
+                )
+            done[key] = Path(made).rename(home / f"{key}.onnx")
+        return done[key]
+
+    return export
