@@ -62,7 +62,9 @@ class Pipeline:
         for i, view, rows in zip(shown_at, shown_views, raw, strict=True):
             ids = None
             if looker.tracker is not None:
-                ids, states[i] = tracking.track(rows, states[i], looker.tracker)
+                ids, states[i] = tracking.track(
+                    rows, states[i], looker.tracker, image=view.image, captured_ms=frames[i].captured_ms
+                )
             seen[i] = looker.answers(rows, view, ids)
         return self._results(seen, states)
 

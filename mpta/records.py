@@ -27,7 +27,7 @@ class Frame:
         image: the full captured frame; never written to.
         crop: x1, y1, x2, y2 in its pixels: the part to look at. Cut to the frame where it sticks out.
         tracks: `Result.tracks` of the same camera's frame before this one; empty or foreign bytes start afresh.
-        captured_ms: Unix time of the capture.
+        captured_ms: Unix time of the capture; track ids that start afresh start by it, so that none comes again.
     """
 
     image: Image

@@ -1,45 +1,34 @@
-"""Tracker state as plain bytes, so that the next frame of a camera may be run by another process.
+"""Which detection is which object of the frames before: ByteTrack and BoT-SORT, without memory of their own.
 
-    header  magic "MPTK" · version · kind · tracks · frame · next id · crc32 of the rest    little-endian
-    track   id · first frame · last frame · state · flags · Kalman mean (8) · covariance (4 blocks of 2 x 2)
-
-The covariance of a box tracker couples each measured number with its own speed only; all else is exactly zero.
-No pickle: bytes that are damaged or foreign give a fresh state, never an error and never code.
+ByteTrack: Y. Zhang et al., 2022 (arXiv 2110.06864). BoT-SORT: N. Aharon et al., 2022 (arXiv 2206.14651), which measures
+boxes by their width instead of their aspect and takes the camera's own motion out; its re-identification by looks needs
+a network of its own, which no package carries, and is left out. Numbers are those of ultralytics' trackers, and ids
+come out as theirs; it is written here because theirs need torch and keep their state in objects.
 """
 
 from __future__ import annotations
 
-import functools
-import struct
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpta.safety import secure_ultralytics
+from mpta import motion
+from mpta.kalman import BoxFilter, Floats
+from mpta.records import Image
+from mpta.track_state import LOST, NEW, TRACK, TRACKED, State, Tracks, unpack
 
-#: Most tracks kept; those seen longest ago go first. Bounds the state at 27 KiB.
-MAX_TRACKS = 128
-_VERSION = 1
-_KINDS = {"bytetrack": 1, "botsort": 2}
-_HEADER = struct.Struct("<4sBBHIQI")
-_TRACK = np.dtype(
-    [
-        ("id", "<u8"),
-        ("first", "<u4"),
-        ("last", "<u4"),
-        ("state", "u1"),
-        ("confirmed", "u1"),
-        ("dropped", "u1"),
-        ("mean", "<f8", (8,)),
-        ("cov", "<f8", (4, 2, 2)),
-    ]
-)
-_LOST_STATES = (2, 3)  # TrackState.Lost, TrackState.Removed
+Indices = NDArray[np.intp]
+
+#: Frames that an object is remembered without being seen.
+_BUFFER = 30
+#: Largest cost of a match, 1 - overlap (times confidence): of known tracks, with unsure detections, of new tracks.
+_COST, _UNSURE_COST, _NEW_COST = 0.8, 0.5, 0.7
+#: Two tracks that overlap more than this are one object; the one known for longer stays.
+_SAME = 0.85
+#: A lost state starts its ids at the tenths of a second since 1970, modulo this: above all that it gave before, as long
+#: as a camera met fewer than ten objects a second, for 115 days.
+_IDS = 10**8
 
 
 class TrackerSettings:
@@ -48,138 +37,148 @@ class TrackerSettings:
     def __init__(self, kind: Literal["bytetrack", "botsort"], min_confidence: float) -> None:
         """Fit the thresholds to the least confidence that counts."""
         self.kind = kind
-        high = min(0.25, max(min_confidence, 0.02))
+        #: From here on a detection is sure enough to start a track.
+        self.high = min(0.25, max(min_confidence, 0.02))
         #: Least confidence of a detection that can keep a track alive; the model must be asked for it.
-        self.low = min(0.1, high / 2)
-        self.args = SimpleNamespace(
-            track_high_thresh=high,
-            track_low_thresh=self.low,
-            new_track_thresh=high,
-            track_buffer=30,
-            match_thresh=0.8,
-            fuse_score=True,
-            gmc_method="none",
-            with_reid=False,
-            model="auto",
-            proximity_thresh=0.5,
-            appearance_thresh=0.8,
-        )
+        self.low = min(0.1, self.high / 2)
+        self.boxes = BoxFilter(by_aspect=kind == "bytetrack")
 
 
-@dataclass(frozen=True, slots=True)
-class _Boxes:
-    """What ultralytics' trackers read of a `Results.boxes`: centre x, centre y, width, height; and so on."""
-
-    xywh: NDArray[np.float64]
-    conf: NDArray[np.float64]
-    cls: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.conf)
-
-    def __getitem__(self, mask: NDArray[np.bool_]) -> _Boxes:
-        return _Boxes(self.xywh[mask], self.conf[mask], self.cls[mask])
-
-
-class _Ids:
-    """The next track ids, as an iterator whose position can be read. Ultralytics' own counters restart at 1."""
-
-    def __init__(self, following: int) -> None:
-        self.following = following
-
-    def __next__(self) -> int:
-        self.following += 1
-        return self.following - 1
-
-
-def track(rows: NDArray[np.float32], state: bytes, settings: TrackerSettings) -> tuple[list[int | None], bytes]:
+def track(
+    rows: NDArray[np.float32],
+    state: bytes,
+    settings: TrackerSettings,
+    *,
+    image: Image | None = None,
+    captured_ms: int = 0,
+) -> tuple[list[int | None], bytes]:
     """Return the id of each detection, None where the tracker has not confirmed it, and the state after this frame.
 
-    Rows have shape (n, 6): x1 y1 x2 y2 confidence class; those below `settings.low` are of no use. `state` is what
-    the frame before returned. Ids are unique within a chain of states and never used again.
+    Ids are unique within a chain of states and never used again; a chain that starts afresh starts above those of the
+    chain before, by the clock.
+
+    Args:
+        rows: shape (n, 6): x1 y1 x2 y2 confidence class; those below `settings.low` are of no use.
+        state: what the frame before returned; empty, damaged or foreign bytes start afresh.
+        settings: kind and thresholds.
+        image: what the rows are boxes of; `botsort` measures the camera's motion on it.
+        captured_ms: Unix time of the frame.
     """
-    tracker = _restore(state, settings)
-    found = rows.astype(np.float64)
-    corners, sizes = found[:, :2], found[:, 2:4] - found[:, :2]
-    tracker.update(_Boxes(np.hstack([corners + sizes / 2, sizes]), found[:, 4], found[:, 5]))
+    before = unpack(state, settings.kind)
+    if before is None:
+        before = State(0, captured_ms // 100 % _IDS + 1, np.zeros(0, TRACK))
+    tracks, scene = before.tracks, b""
+    _predict(tracks, settings)
+    if settings.kind == "botsort" and image is not None:
+        scene = motion.scene(image, rows)
+        if (warp := motion.warp(before.scene, scene)) is not None:
+            _move(tracks, warp)
+    frame = before.frame + 1
+    tracks, seen = _follow(tracks, rows.astype(np.float64), frame, settings)
+    named = np.flatnonzero((tracks["phase"] == TRACKED) & (tracks["id"] == 0))
+    tracks["id"][named] = before.following + np.arange(len(named))
     ids: list[int | None] = [None] * len(rows)
-    for kept in tracker.tracked_stracks:
-        # Not from what `update` returns: that is float32, where ids above 16.7 million run into each other.
-        if kept.is_activated:
-            ids[int(kept.idx)] = int(kept.track_id)
-    return ids, _save(tracker, settings)
+    for place in np.flatnonzero((seen >= 0) & (tracks["phase"] == TRACKED)):
+        ids[seen[place]] = int(tracks["id"][place])
+    return ids, State(frame, before.following + len(named), tracks, scene).pack(settings.kind)
 
 
-@functools.cache
-def _classes(kind: str) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
-    secure_ultralytics()
-    if kind == "botsort":
-        from ultralytics.trackers.bot_sort import BOTSORT, BOTrack
-
-        return BOTSORT, BOTrack
-    from ultralytics.trackers.byte_tracker import BYTETracker, STrack
-
-    return BYTETracker, STrack
+def _predict(tracks: Tracks, settings: TrackerSettings) -> None:
+    """Move known tracks on by one frame. One that was not seen keeps its size."""
+    lost = tracks["phase"] == LOST
+    tracks["speed"][lost, 3 if settings.boxes.by_aspect else slice(2, 4)] = 0
+    known = tracks["phase"] != NEW
+    place, speed, spread = (tracks[name][known] for name in ("place", "speed", "spread"))
+    tracks["place"][known], tracks["spread"][known] = settings.boxes.predicted(place, speed, spread)
 
 
-def _restore(state: bytes, settings: TrackerSettings) -> Any:
-    make_tracker, make_track = _classes(settings.kind)
-    tracker = make_tracker(settings.args)
-    frame, following, records = _unpack(state, settings.kind)
-    tracker.frame_id, tracker._ids = frame, _Ids(following)
-    for record in records:
-        kept = make_track(np.array([0.0, 0.0, 1.0, 1.0, 0.0]), 0.0, 0)
-        kept.kalman_filter = tracker.kalman_filter
-        kept.track_id, kept.state = int(record["id"]), int(record["state"])
-        kept.start_frame, kept.frame_id = int(record["first"]), int(record["last"])
-        kept.is_activated = bool(record["confirmed"])
-        kept.mean, kept.covariance = record["mean"].copy(), np.zeros((8, 8))
-        for i, block in enumerate(record["cov"]):
-            kept.covariance[i::4, i::4] = block
-        (tracker.lost_stracks if kept.state in _LOST_STATES else tracker.tracked_stracks).append(kept)
-        if record["dropped"]:
-            tracker.removed_stracks.append(kept)
-    return tracker
+def _move(tracks: Tracks, warp: motion.Warp) -> None:
+    """Move tracks with the camera. Their uncertainty is scaled, not turned: cameras pan and shake, they hardly roll."""
+    turn, scale = warp[:, :2], np.hypot(warp[0, 0], warp[1, 0])
+    tracks["place"][:, :2] = tracks["place"][:, :2] @ turn.T + warp[:, 2]
+    tracks["place"][:, 2:] = tracks["place"][:, 2:] @ np.abs(turn).T
+    tracks["speed"][:, :2] = tracks["speed"][:, :2] @ turn.T
+    tracks["speed"][:, 2:] = tracks["speed"][:, 2:] @ np.abs(turn).T
+    tracks["spread"] *= scale**2
 
 
-def _save(tracker: Any, settings: TrackerSettings) -> bytes:
-    dropped = {kept.track_id for kept in tracker.removed_stracks}
-    tracks = [*tracker.tracked_stracks, *tracker.lost_stracks]
-    if len(tracks) > MAX_TRACKS:
-        newest = sorted(range(len(tracks)), key=lambda i: -tracks[i].frame_id)[:MAX_TRACKS]
-        tracks = [tracks[i] for i in sorted(newest)]
-    records = np.zeros(len(tracks), _TRACK)
-    for record, kept in zip(records, tracks, strict=True):
-        record["id"], record["first"], record["last"] = kept.track_id, kept.start_frame, kept.frame_id
-        record["state"], record["confirmed"], record["dropped"] = (
-            kept.state,
-            kept.is_activated,
-            kept.track_id in dropped,
-        )
-        record["mean"] = kept.mean
-        for i in range(4):
-            record["cov"][i] = kept.covariance[i::4, i::4]
-    body = records.tobytes()
-    kind, following = _KINDS[settings.kind], tracker._ids.following
-    head = (b"MPTK", _VERSION, kind, len(tracks), tracker.frame_id, following)
-    return _HEADER.pack(*head, _checksum(_HEADER.pack(*head, 0) + body)) + body
+def _follow(tracks: Tracks, rows: Floats, frame: int, settings: TrackerSettings) -> tuple[Tracks, Indices]:
+    """Return the tracks after a frame, and for each the row that it was seen as, or -1."""
+    solid = (rows[:, 2:4] > rows[:, :2]).all(1)
+    sure = np.flatnonzero(solid & (rows[:, 4] >= settings.high))
+    unsure = np.flatnonzero(solid & (rows[:, 4] > settings.low) & (rows[:, 4] < settings.high))
+    phase, expected = tracks["phase"], settings.boxes.corners(tracks["place"])
+    seen = np.full(len(tracks), -1, np.intp)
+
+    def match(candidates: Indices, chosen: Indices, limit: float, *, weighed: bool) -> None:
+        if not len(candidates) or not len(chosen):
+            return
+        overlap = _overlap(expected[candidates], rows[chosen])
+        columns = _assigned(1 - (overlap * rows[chosen, 4] if weighed else overlap), limit)
+        seen[candidates[columns >= 0]] = chosen[columns[columns >= 0]]
+
+    match(np.flatnonzero(phase != NEW), sure, _COST, weighed=True)
+    match(np.flatnonzero((phase == TRACKED) & (seen < 0)), unsure, _UNSURE_COST, weighed=False)
+    match(np.flatnonzero(phase == NEW), _left(sure, seen), _NEW_COST, weighed=True)
+    _correct(tracks, seen, rows, frame, settings)
+    phase[(phase == TRACKED) & (seen < 0)] = LOST
+    stays = (seen >= 0) | ((phase == LOST) & (frame - tracks["last"].astype(np.int64) <= _BUFFER))
+    born = _left(sure, seen)
+    tracks, seen = tracks[stays], seen[stays]
+    if len(born):
+        tracks, seen = np.concatenate([tracks, _begun(rows[born], frame, settings)]), np.concatenate([seen, born])
+    single = _single(tracks, settings)
+    return tracks[single], seen[single]
 
 
-def _unpack(state: bytes, kind: str) -> tuple[int, int, Any]:
-    """Return frame number, next id and track records; those of a fresh state unless all of it is sound."""
-    fresh = 0, 1, np.zeros(0, _TRACK)
-    if len(state) < _HEADER.size:
-        return fresh
-    magic, version, code, count, frame, following, checksum = _HEADER.unpack_from(state)
-    body = state[_HEADER.size :]
-    if (magic, version, code) != (b"MPTK", _VERSION, _KINDS[kind]) or count > MAX_TRACKS:
-        return fresh
-    if len(body) != count * _TRACK.itemsize or frame >= 2**32 - 1:
-        return fresh
-    if checksum != _checksum(_HEADER.pack(magic, version, code, count, frame, following, 0) + body):
-        return fresh
-    return frame, following, np.frombuffer(body, _TRACK)
+def _left(chosen: Indices, seen: Indices) -> Indices:
+    """Return which of the chosen rows no track was seen as."""
+    taken = set(seen.tolist())
+    return np.array([row for row in chosen.tolist() if row not in taken], np.intp)
 
 
-def _checksum(content: bytes) -> int:
-    return zlib.crc32(content)
+def _correct(tracks: Tracks, seen: Indices, rows: Floats, frame: int, settings: TrackerSettings) -> None:
+    hit = seen >= 0
+    place, speed, spread = (tracks[name][hit] for name in ("place", "speed", "spread"))
+    corrected = settings.boxes.corrected(place, speed, spread, settings.boxes.measured(rows[seen[hit], :4]))
+    tracks["place"][hit], tracks["speed"][hit], tracks["spread"][hit] = corrected
+    tracks["phase"][hit], tracks["last"][hit] = TRACKED, frame
+
+
+def _begun(rows: Floats, frame: int, settings: TrackerSettings) -> Tracks:
+    """Return new tracks. What the first frame of all shows is believed at once."""
+    tracks = np.zeros(len(rows), TRACK)
+    tracks["first"] = tracks["last"] = frame
+    tracks["phase"] = TRACKED if frame == 1 else NEW
+    tracks["place"] = settings.boxes.measured(rows[:, :4])
+    tracks["spread"] = settings.boxes.begun(tracks["place"])
+    return tracks
+
+
+def _single(tracks: Tracks, settings: TrackerSettings) -> NDArray[np.bool_]:
+    """Return which tracks to keep where a lost one lies on one that is there."""
+    keep = np.ones(len(tracks), np.bool_)
+    there, lost = np.flatnonzero(tracks["phase"] != LOST), np.flatnonzero(tracks["phase"] == LOST)
+    if not len(lost):
+        return keep
+    boxes = settings.boxes.corners(tracks["place"])
+    known_for = tracks["last"].astype(np.int64) - tracks["first"]
+    for i, j in zip(*np.nonzero(_overlap(boxes[there], boxes[lost]) > _SAME), strict=True):
+        keep[lost[j] if known_for[there[i]] > known_for[lost[j]] else there[i]] = False
+    return keep
+
+
+def _overlap(some: Floats, others: Floats) -> Floats:
+    """Return the intersection over union of boxes x1 y1 x2 y2, shape (some, others)."""
+    sides = np.minimum(some[:, None, 2:4], others[:, 2:4]) - np.maximum(some[:, None, :2], others[:, :2])
+    shared = sides.clip(0).prod(2)
+    areas, other_areas = ((boxes[:, 2:4] - boxes[:, :2]).prod(1) for boxes in (some, others))
+    return np.asarray(shared / (areas[:, None] + other_areas - shared + 1e-7))
+
+
+def _assigned(cost: Floats, limit: float) -> Indices:
+    """Return for each row the column that it is matched with at the least cost in all, or -1."""
+    import lap  # type: ignore[import-untyped]  # Here and not above: checking a package needs no solver.
+
+    _, columns, _ = lap.lapjv(cost, extend_cost=True, cost_limit=limit)
+    return np.asarray(columns, np.intp)
