@@ -7,30 +7,35 @@ what a zip may expand to.
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
 import struct
-import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from mpta.errors import shown
+from mpta.names import duplicates, is_hidden, name_fault
 
 _CHUNK = 1 << 18
-_END = b"PK\x05\x06"
-_END_BYTES = 22
-_ZIP64_LOCATOR = b"PK\x06\x07"
-_LOCAL = struct.Struct("<4s22xHH")
+#: Signature, version, flags, compression, time, date, CRC, packed and plain bytes, bytes of name and of extra field.
+_LOCAL = struct.Struct("<4s5H3I2H")
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # By the old cipher, by a strong one, with hidden headers.
+_SIZES_FOLLOW = 0x8
+_UTF8 = 0x800
+_IN_ZIP64_FIELD = 0xFFFF_FFFF
 #: What `zipfile` raises on bytes that only look like a zip.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
-#: Below this size a high ratio is ordinary text, not a bomb.
+#: Below these sizes a high ratio is ordinary text, not a bomb.
 _RATIO_FROM_BYTES = 1 << 20
+_RATIO_FROM_TOTAL_BYTES = 8 << 20
+_ARCHIVES = frozenset((".mpta", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".jar", ".whl"))
+
+
+class EntryDamaged(ValueError):
+    """The bytes of an entry are not what the archive says of them; `str()` ends a sentence that begins with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,133 +49,98 @@ class Limits:
     ratio: int = 100
 
 
-def directory_fault(file: BinaryIO, limits: Limits) -> str | None:
-    """Return why the zip's directory must not even be read, or None. Reading it costs memory per entry claimed."""
-    size = file.seek(0, 2)
-    if size > limits.archive_bytes:
-        return f"the archive is larger than {limits.archive_bytes} bytes"
-    file.seek(max(0, size - 65_535 - _END_BYTES))
-    tail = file.read()
-    file.seek(0)
-    last = len(tail) - _END_BYTES
-    found = last if last >= 0 and tail[last:].startswith(_END) else tail.rfind(_END)
-    if found < 0 or len(tail) - found < _END_BYTES:
-        return "not a zip archive"
-    count, directory_bytes = struct.unpack_from("<HI", tail, found + 10)
-    if _ZIP64_LOCATOR in tail[max(0, found - 20) : found]:
-        return "a zip64 archive; nothing of the allowed size needs one"
-    if count > limits.entries or directory_bytes > limits.entries * 1024:
-        return f"more than {limits.entries} entries"
-    return None
-
-
 def entry_faults(archive: zipfile.ZipFile, file: BinaryIO, limits: Limits) -> list[str]:
     """Return what is wrong with the entries as the archive describes them; nothing is decompressed."""
     entries = archive.infolist()
     if len(entries) > limits.entries:
         return [f"more than {limits.entries} entries"]
     faults = [f"entry '{shown(e.orig_filename)}' {fault}" for e in entries for fault in _entry_faults(e, limits)]
-    if sum(entry.file_size for entry in entries) > limits.total_bytes:
+    total = sum(entry.file_size for entry in entries)
+    if total > limits.total_bytes:
         faults.append(f"the entries expand to more than {limits.total_bytes} bytes")
+    elif total > max(_RATIO_FROM_TOTAL_BYTES, limits.ratio * sum(entry.compress_size for entry in entries)):
+        faults.append(f"the entries together expand to more than {limits.ratio} times their size")
     faults += [f"entry '{shown(name)}' is there twice" for name in duplicates(e.filename for e in entries)]
-    return faults or overlaps(archive, file)
+    folders = {folder for entry in entries for folder in PurePosixPath(entry.filename).parents}
+    both = [e.filename for e in entries if not e.is_dir() and PurePosixPath(e.filename) in folders]
+    faults += [f"entry '{shown(name)}' is a file and a folder" for name in both]
+    return faults or local_faults(archive, file)
 
 
-def name_fault(name: str) -> str | None:
-    """Return why a path inside a package is refused, or None."""
-    parts = name.removesuffix("/").split("/")
-    if any(ord(character) < 32 or ord(character) == 127 or "\ud800" <= character <= "\udfff" for character in name):
-        return "has a control character in its name"
-    if "\\" in name:
-        return "has a backslash in its name"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return "has an absolute path"
-    if ".." in parts:
-        return "leaves the package"
-    if any(part in ("", ".") or part != part.rstrip(" .") or len(part.encode()) > 200 for part in parts):
-        return "has a name that not every system can store"
-    if len(parts) > 16:
-        return "lies too deep in folders"
-    if any(_DEVICE.fullmatch(part) for part in parts):
-        return "has the name of a device"
-    return None
+def local_faults(archive: zipfile.ZipFile, file: BinaryIO) -> list[str]:
+    """Return what is wrong with the headers that stand before the entries' bytes, and which entries share bytes.
 
-
-def duplicates(names: Iterable[str]) -> list[str]:
-    """Return the names that some system would take for one seen before: same but for case or Unicode form."""
-    seen: set[str] = set()
-    again = []
-    for name in names:
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).rstrip("/")
-        if folded in seen:
-            again.append(name)
-        seen.add(folded)
-    return again
-
-
-def overlaps(archive: zipfile.ZipFile, file: BinaryIO) -> list[str]:
-    """Return a fault for each entry that shares bytes with another or with the directory."""
-    faults = []
+    The directory repeats these headers. Where the two disagree, two readers see two archives.
+    """
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     starts = [entry.header_offset for entry in entries[1:]] + [archive.start_dir]
-    for entry, next_start in zip(entries, starts, strict=True):
-        file.seek(max(0, entry.header_offset))
-        header = file.read(_LOCAL.size)
-        if len(header) < _LOCAL.size or not header.startswith(b"PK\x03\x04"):
-            faults.append(f"entry '{shown(entry.filename)}' is damaged")
-            continue
-        _, name_bytes, extra_bytes = _LOCAL.unpack(header)
-        end = entry.header_offset + _LOCAL.size + name_bytes + extra_bytes + entry.compress_size
-        if end > next_start:
-            faults.append(f"entry '{shown(entry.filename)}' overlaps another")
-    return faults
+    return [
+        f"entry '{shown(entry.filename)}' {fault}"
+        for entry, next_start in zip(entries, starts, strict=True)
+        for fault in _local_faults(entry, file, next_start)
+    ]
 
 
-class Unpacker:
-    """Copies entries out of an archive while counting what really comes, and hashes each."""
+def _local_faults(entry: zipfile.ZipInfo, file: BinaryIO, next_start: int) -> Iterator[str]:
+    file.seek(max(0, entry.header_offset))
+    header = file.read(_LOCAL.size)
+    if len(header) < _LOCAL.size or not header.startswith(b"PK\x03\x04"):
+        yield "is not where the directory says"
+        return
+    _, _, flags, method, _, _, crc, packed, plain, name_bytes, extra_bytes = _LOCAL.unpack(header)
+    if file.read(name_bytes) != entry.orig_filename.encode("utf-8" if entry.flag_bits & _UTF8 else "cp437"):
+        yield "has another name where its bytes are"
+    if method != entry.compress_type or (flags ^ entry.flag_bits) & _ENCRYPTED:
+        yield "is packed otherwise than the directory says"
+    if not flags & _SIZES_FOLLOW and _IN_ZIP64_FIELD not in (packed, plain):
+        if (packed, plain) != (entry.compress_size, entry.file_size):
+            yield "has another size where its bytes are"
+        elif crc != entry.CRC:
+            yield "has another checksum where its bytes are"
+    if entry.header_offset + _LOCAL.size + name_bytes + extra_bytes + entry.compress_size > next_start:
+        yield "overlaps another"
 
-    def __init__(self, archive: zipfile.ZipFile, limits: Limits) -> None:
-        self._archive = archive
-        self._limits = limits
-        self._total = 0
 
-    def copy(self, entry: zipfile.ZipInfo, target: Path | None) -> str | None:
-        """Copy one entry to `target` (None: only read it); return its sha256, or None when a limit was passed.
+def unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> str:
+    """Copy one entry to a new file, chunk by chunk; return its sha256 in hex.
 
-        Raises:
-            ZIP_ERRORS: the entry is damaged.
-        """
-        digest = hashlib.sha256()
-        count = 0
-        with self._archive.open(entry) as source, nullcontext() if target is None else target.open("xb") as sink:
+    `zipfile` gives at most the bytes that the directory claims, and those are within the limits.
+
+    Raises:
+        EntryDamaged: its bytes are not what the directory says.
+    """
+    digest = hashlib.sha256()
+    count = 0
+    try:
+        with archive.open(entry) as source, target.open("xb") as sink:
             while chunk := source.read(_CHUNK):
                 count += len(chunk)
-                self._total += len(chunk)
-                if count > self._limits.file_bytes or self._total > self._limits.total_bytes:
-                    return None
-                if count > _RATIO_FROM_BYTES and count > self._limits.ratio * max(1, entry.compress_size):
-                    return None
                 digest.update(chunk)
-                if sink is not None:
-                    sink.write(chunk)
-        if count != entry.file_size:
-            raise zipfile.BadZipFile("size differs from the header")
-        return digest.hexdigest()
+                sink.write(chunk)
+    except (zlib.error, EOFError) as exc:
+        raise EntryDamaged("cannot be decompressed") from exc
+    except ZIP_ERRORS as exc:
+        raise EntryDamaged("does not match its checksum") from exc
+    if count != entry.file_size:
+        raise EntryDamaged("is shorter than the directory says")
+    return digest.hexdigest()
 
 
-def _entry_faults(entry: zipfile.ZipInfo, limits: Limits) -> list[str]:
-    faults = []
+def _entry_faults(entry: zipfile.ZipInfo, limits: Limits) -> Iterator[str]:
     if fault := name_fault(entry.orig_filename):
-        faults.append(fault)
+        yield fault
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        faults.append("is a symbolic link" if kind == stat.S_IFLNK else "is not a plain file")
-    if entry.flag_bits & 0x41:
-        faults.append("is encrypted")
+        yield "is a symbolic link" if kind == stat.S_IFLNK else "is not a plain file"
+    if entry.flag_bits & _ENCRYPTED:
+        yield "is encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        faults.append("uses a compression other than deflate")
+        yield "uses a compression other than deflate"
+    elif entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
+        yield "is stored as it is, yet has two sizes"
     if entry.file_size > limits.file_bytes:
-        faults.append(f"is larger than {limits.file_bytes} bytes")
-    if entry.file_size > max(_RATIO_FROM_BYTES, limits.ratio * entry.compress_size):
-        faults.append(f"expands to more than {limits.ratio} times its size")
-    return faults
+        yield f"is larger than {limits.file_bytes} bytes"
+    elif entry.file_size > max(_RATIO_FROM_BYTES, limits.ratio * entry.compress_size):
+        yield f"expands to more than {limits.ratio} times its size"
+    if PurePosixPath(entry.filename).suffix.lower() in _ARCHIVES and not is_hidden(entry.filename):
+        yield "is an archive inside the archive; pack its content instead"

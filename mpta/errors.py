@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: Faults in one message: a stranger's package can hold hundreds, and the message goes to a CMS and into logs.
+MAX_TOLD = 20
+
 
 class MptaError(Exception):
     """Base of all of them: the package cannot be used, and `str()` says why in one sentence."""
@@ -18,8 +21,13 @@ class PackageInvalid(MptaError):
 
     def __init__(self, name: str, faults: Sequence[str]) -> None:
         """Store the faults of the package file or folder called `name` (its last path component only)."""
-        super().__init__(f"{shown(name)}: {'; '.join(faults)}")
+        more = f"; and {len(faults) - MAX_TOLD} more" if len(faults) > MAX_TOLD else ""
+        super().__init__(f"{shown(name)}: {'; '.join(faults[:MAX_TOLD])}{more}")
         self.faults = tuple(faults)
+
+
+class ModelRefused(MptaError):
+    """A model file may not be loaded; `str()` ends a sentence that begins with its name."""
 
 
 class ModelInvalid(MptaError):

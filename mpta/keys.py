@@ -7,6 +7,9 @@ from typing import Any, cast
 
 from mpta.errors import shown
 
+#: Faults and warnings that are worth telling. A file of a stranger can hold a hundred thousand.
+MAX_NOTES = 100
+
 
 class Notes:
     """What was found while reading: faults refuse the package, warnings do not."""
@@ -18,18 +21,26 @@ class Notes:
         self._unknown: dict[str, str] = {}
 
     def fault(self, path: str, text: str) -> None:
-        self.faults.append(f"{path}: {text}")
+        _add(self.faults, f"{path}: {text}")
 
     def warn(self, path: str, text: str) -> None:
-        self.warnings.append(f"{path}: {text}")
+        _add(self.warnings, f"{path}: {text}")
 
     def unknown_key(self, key: str, path: str) -> None:
         """Note a key that the format does not have, once per key however many nodes carry it."""
-        self._unknown.setdefault(key, path)
+        if len(self._unknown) < MAX_NOTES:
+            self._unknown.setdefault(key, path)
 
     def all_warnings(self) -> list[str]:
         unknown = [f"{path}: unknown key, ignored" for path in self._unknown.values()]
         return [*self.warnings, *unknown, *self.disabled]
+
+
+def _add(notes: list[str], note: str) -> None:
+    if len(notes) < MAX_NOTES:
+        notes.append(note)
+    elif len(notes) == MAX_NOTES:
+        notes.append(f"more than {MAX_NOTES} of them, the rest is not told")
 
 
 class Keys:
@@ -38,6 +49,8 @@ class Keys:
     def __init__(self, content: dict[str, Any], path: str, notes: Notes) -> None:
         self.content, self.path, self.notes = content, path, notes
         self._read: set[str] = set()
+        for key in getattr(content, "twice", ()):
+            notes.warn(self.at(key), "given more than once, the last one counts")
 
     def at(self, key: str) -> str:
         """Return the path of a key of this object."""
@@ -57,6 +70,14 @@ class Keys:
                 self.notes.fault(self.at(key), "must not be empty")
             return value
         self._wrong(key, "a string", value)
+        return None
+
+    def secret(self, key: str) -> str | None:
+        """Read a string that no message may show, not even when it is none."""
+        value = self._take(key)
+        if value is None or isinstance(value, str):
+            return value
+        self.notes.fault(self.at(key), "must be a string")
         return None
 
     def flag(self, key: str) -> bool:
@@ -103,7 +124,7 @@ class Keys:
         if value is None:
             return {}
         if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
-            return dict(value)
+            return dict(Keys(value, self.at(key), self.notes).content)
         self._wrong(key, "an object whose values are strings", value)
         return {}
 
@@ -137,8 +158,10 @@ class Keys:
         if key not in self.content:
             if required:
                 self.notes.fault(self.at(key), "is missing")
+        elif value is None and required:
+            self._wrong(key, "a value", value)
         elif value is None:
-            self._wrong(key, "a value; leave the key out for the default", value)
+            self.notes.warn(self.at(key), "null is read as not given")
         return value
 
     def _wrong(self, key: str, wanted: str, value: object) -> None:

@@ -43,11 +43,18 @@ Action: TypeAlias = SaveImage | Publish
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisTarget:
-    """The Redis that the package's actions talk to. It is not ours."""
+    """The Redis that the package's actions talk to. It is not ours.
+
+    Attributes:
+        password: as it stood in the package, in clear text.
+        password_variable: environment variable that holds the password instead. Whether a package may have it is for
+            whoever runs the actions to decide.
+    """
 
     host: str
     port: int
     password: str | None = field(default=None, repr=False)
+    password_variable: str | None = None
     db: int = 0
     tls: bool = False
     username: str | None = None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
 from typing import Any, cast, get_args
 
 from mpta import templates
-from mpta.actions import read_actions
+from mpta.actions import REACHING, read_actions, read_target
 from mpta.errors import shown
 from mpta.keys import Keys, Notes
-from mpta.manifest import DEFAULT_MIN_CONFIDENCE, Manifest, Node, Read, RedisTarget, Report, Resize, Tracker
+from mpta.manifest import DEFAULT_MIN_CONFIDENCE, Manifest, Node, Read, Report, Resize, Tracker
+from mpta.strict_json import JsonInvalid, decode
 
-MAX_JSON_BYTES = 1 << 20
 MAX_DEPTH = 16
 MAX_NODES = 256
+#: Fields of one node.
+MAX_FIELDS = 64
 
 #: What a detection holds anyway: a field of that name would overwrite it.
 RESERVED_FIELDS = frozenset({"class", "confidence", "id", "box", "objects"})
@@ -23,11 +24,12 @@ RESERVED_FIELDS = frozenset({"class", "confidence", "id", "box", "objects"})
 def parse(text: bytes) -> tuple[Manifest | None, tuple[str, ...], tuple[str, ...]]:
     """Return the manifest (None when there are faults), the faults and the warnings."""
     notes = Notes()
-    document = _decode(text, notes)
-    if document is None:
-        return None, tuple(notes.faults), ()
+    try:
+        document = decode(text)
+    except JsonInvalid as exc:
+        return None, (f"pipeline.json {exc}",), ()
     top = Keys(document, "", notes)
-    redis = _redis(top)
+    redis = read_target(top)
     root: Node | None = None
     child = top.child("pipeline", required=True)
     if child is not None:
@@ -39,49 +41,6 @@ def parse(text: bytes) -> tuple[Manifest | None, tuple[str, ...], tuple[str, ...
     _compare_nodes(root, notes)
     manifest = Manifest(root=root, redis=redis, disabled=tuple(notes.disabled))
     return manifest, (), tuple(notes.all_warnings())
-
-
-def _decode(text: bytes, notes: Notes) -> dict[str, Any] | None:
-    if len(text) > MAX_JSON_BYTES:
-        notes.faults.append(f"pipeline.json is larger than {MAX_JSON_BYTES} bytes")
-        return None
-    try:
-        document = json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
-        json.dumps(document, ensure_ascii=False).encode()  # Half a surrogate pair would break every message it is in.
-    except UnicodeError:
-        notes.faults.append("pipeline.json is not UTF-8 text")
-    except json.JSONDecodeError as exc:
-        notes.faults.append(f"pipeline.json is not valid JSON: line {exc.lineno} column {exc.colno}: {exc.msg}")
-    except RecursionError:
-        notes.faults.append("pipeline.json is nested too deeply")
-    except ValueError as exc:  # Ours, from `_no_constant`, or Python's limit on the digits of an integer.
-        notes.faults.append(f"pipeline.json is not valid JSON: {shown(str(exc))}")
-    else:
-        if isinstance(document, dict):
-            return cast("dict[str, Any]", document)
-        notes.faults.append("pipeline.json must hold an object at its top")
-    return None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _redis(top: Keys) -> RedisTarget | None:
-    keys = top.child("redis", required=False)
-    if keys is None:
-        return None
-    host, port = keys.text("host", required=True), keys.whole("port", 1, 65535, required=True)
-    target = RedisTarget(
-        host=host or "",
-        port=port or 0,
-        password=keys.text("password"),
-        db=keys.whole("db", 0, 2**31) or 0,
-        tls=keys.flag("tls"),
-        username=keys.text("username"),
-    )
-    keys.finish()
-    return target
 
 
 def _field_names(node: dict[str, Any], depth: int) -> frozenset[str]:
@@ -102,11 +61,14 @@ class _Nodes:
         self._known_names = known_names
         self._has_redis = has_redis
         self._count = 0
+        self._too_many = False
 
     def read(self, keys: Keys, depth: int) -> Node | None:
         self._count += 1
         if depth > MAX_DEPTH or self._count > MAX_NODES:
-            self._notes.fault(keys.path, f"more than {MAX_NODES} nodes or {MAX_DEPTH} levels of branches")
+            if not self._too_many:
+                self._notes.fault(keys.path, f"more than {MAX_NODES} nodes or {MAX_DEPTH} levels of branches")
+            self._too_many = True
             return None
         actions = read_actions(keys, self._known_names, has_redis=self._has_redis)
         node = Node(
@@ -146,9 +108,14 @@ class _Nodes:
 
     def _fields(self, keys: Keys) -> dict[str, str]:
         fields = keys.texts("fields")
+        if len(fields) > MAX_FIELDS:
+            self._notes.fault(keys.at("fields"), f"more than {MAX_FIELDS} of them")
+            return {}
         for name, template in fields.items():
             if name in RESERVED_FIELDS:
                 self._notes.fault(keys.at("fields"), f"'{name}' is a name that every detection already has")
+            if text := templates.reaching(template, templates.NODE_NAMES):
+                self._notes.fault(f"{keys.at('fields')}.{shown(name)}", REACHING.format(shown(text)))
             for unknown in sorted(templates.names(template) - templates.NODE_NAMES):
                 self._notes.warn(keys.at("fields"), f"'{shown(name)}' uses {{{shown(unknown)}}}, which is always null")
         return fields

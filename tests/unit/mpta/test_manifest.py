@@ -68,7 +68,7 @@ def test_all_faults_are_told_at_once_each_with_its_path() -> None:
         (b'{"pipeline": "\\ud800"}', "not UTF-8"),
         (b'{"pipeline": ' + b"9" * 5000 + b"}", "not valid JSON"),
         (b'{"pipeline": {"minConfidence": ' + b"9" * 400 + b"}}", "minConfidence: must be a number from 0 to 1"),
-        (b'{"pipeline": {"modelId": null, "modelFile": "a.pt"}}', "must be a value; leave the key out"),
+        (b'{"pipeline": {"modelId": null, "modelFile": "a.pt"}}', "pipeline.modelId: must be a value, not null"),
     ],
 )
 def test_text_that_is_no_pipeline_is_refused_with_its_place(text: bytes, fault: str) -> None:

@@ -192,7 +192,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "engine": (
         manifest_only(json.dumps({"pipeline": node("a", modelFile="a.engine")})),
-        "is not a .pt or .onnx file",
+        "is a compiled TensorRT engine",
     ),
     "parent": (named("../evil.txt"), "'../evil.txt' leaves the package"),
     "inner parent": (named("a/../../evil.txt"), "leaves the package"),
@@ -215,7 +215,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "overlap": (overlapping, "overlaps another"),
     "bomb": (bomb, "expands to more than 100 times"),
     "claims gigabytes": (patched("big.txt", 24, b"\xff\xff\xff\x7f"), "is larger than"),
-    "lying header": (lying, "'liar.json' is damaged"),
+    "lying header": (lying, "'liar.json' has another size where its bytes are"),
     "many": (many, "more than 256 entries"),
     "no checkpoint": (with_model(b"weights"), "is not a checkpoint"),
     "compressed checkpoint": (
