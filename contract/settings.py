@@ -82,6 +82,13 @@ class Settings(BaseSettings):
     model_max_mb: int = Field(1024, ge=1, description="largest package that is fetched, in MB")
     model_fetch_seconds: float = Field(300, gt=0, description="fetching a package may take this long")
     model_retry_seconds: float = Field(30, gt=0, description="wait before a package that failed is tried again")
+    action_max_age_seconds: float = Field(
+        30, gt=0, description="an action of a package that could not be run for so long is dropped: too late is worse"
+    )
+    package_env: str = Field(
+        "*_REDIS_PASSWORD",
+        description="variables that packages may name as password: patterns (comma-separated), NAME@HOST: for one host",
+    )
     strict_packages: bool = Field(False, description="refuse a package of which a part would be switched off")
 
     # Operation

@@ -1,188 +1,103 @@
-"""The Redis actions of packages: run after the results are written, in order, and never in their way.
+"""The Redis actions of packages: run off the hot path, in order for each target, and never in the way of a frame.
 
-Each target server has a thread and a bounded queue of its own: one that is away delays nobody else's actions. What does
-not fit, or is older than `GIVE_UP_S` when its server comes back, is dropped and counted.
+A target is a server with an account; packages that name the same one share its connection and its thread, others have
+their own, so that a server that is away delays nobody else's actions. Connections that nobody uses are closed.
+
+What is submitted in order is run in order. A connection that breaks after a command was sent is no proof that it was
+not run: a message may come twice, with the same `uuid`.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
-import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from queue import Empty, Full, Queue
-from threading import Event as Flag
-from threading import Lock, Thread
+from contextlib import closing
+from threading import Condition, Event, Thread
 
-import cv2
-import redis
-
-import mpta
-from contract import clients
-from contract.subscriptions import Subscription
-from mpta import templates
-from mpta.manifest import Publish, RedisTarget, SaveImage
-from tasks.messages import timestamp
+from mpta.manifest import RedisTarget
+from tasks.backlog import Backlog
+from tasks.events import Job
+from tasks.outlet import Outlet
 
 log = logging.getLogger(__name__)
 
-#: Jobs waiting for one target; each may hold a full frame of some MB.
-QUEUED = 64
-#: An action that could not be run for this long is no longer worth running.
-GIVE_UP_S = 30.0
-_RETRY_S = 0.5
-_TIMEOUT_S = 3.0
-
-#: Names whose value differs between the displays that share one inference.
-PER_SUBSCRIPTION = frozenset(("subscription", "display", "display_id", "session_id", "model_id", "model_name"))
-
-Context = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The actions of one object on one frame, to be run in this order with one context for each viewer."""
-
-    events: tuple[mpta.Event, ...]
-    viewers: tuple[tuple[Subscription, object], ...]
-    captured_ms: int
-    made_at_s: float = field(default_factory=time.monotonic)
+#: A connection without work is closed after this.
+IDLE_S = 60.0
+_COUNTED = ("done", "failed", "retried", "dropped")
 
 
 class Actions:
     """Hands jobs to their targets' threads."""
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._targets: dict[RedisTarget, Queue[Job]] = {}
-        self._lock = Lock()
-        self._stop = Flag()
+    def __init__(self, give_up_s: float, *, backlog: Backlog | None = None, idle_s: float = IDLE_S) -> None:
+        """Store them; an action that could not be run for `give_up_s` is dropped."""
+        self._give_up_s, self._idle_s = give_up_s, idle_s
+        self._backlog = backlog or Backlog()
+        self._threads: dict[RedisTarget, Thread] = {}
+        self._changed = Condition()
+        self._counts: Counter[str] = Counter()
+        self._ending = Event()
+        self._end_s = math.inf
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many actions there were so far, by outcome, and how many wait."""
+        with self._changed:
+            counted = {f"actions_{name}": self._counts[name] for name in _COUNTED}
+            return {**counted, "actions_queued": self._backlog.queued}
+
+    @property
+    def targets(self) -> int:
+        """How many targets have a connection."""
+        return len(self._threads)
 
     def submit(self, target: RedisTarget, job: Job) -> None:
-        """Queue a job; dropped and counted when its target is too far behind."""
-        try:
-            self._queue(target).put_nowait(job)
-        except Full:
-            self.counts["actions_dropped"] += 1
+        """Queue a job; returns at once."""
+        with self._changed:
+            dropped = self._backlog.put(target, job)
+            self._counts["dropped"] += sum(job.size for _, job in dropped)
+            if target not in self._threads:
+                self._threads[target] = Thread(target=self._serve, args=(target,), name="actions", daemon=True)
+                self._threads[target].start()
+            self._changed.notify_all()
 
-    def close(self) -> None:
-        """Let the threads end after the action in hand."""
-        self._stop.set()
+    def close(self, within_s: float = 2.0) -> None:
+        """Run what waits, without a second attempt, for at most `within_s`; drop the rest."""
+        with self._changed:
+            self._end_s = time.monotonic() + within_s
+            self._ending.set()
+            self._changed.notify_all()
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.join(max(0.0, self._end_s - time.monotonic()))
+        if left := self.counts["actions_queued"]:
+            log.warning("actions: %d are left undone as this worker ends", left)
 
-    def _queue(self, target: RedisTarget) -> Queue[Job]:
-        with self._lock:
-            queue = self._targets.get(target)
-            if queue is None:
-                queue = self._targets[target] = Queue(QUEUED)
-                Thread(target=self._serve, args=(target, queue), name="actions", daemon=True).start()
-            return queue
+    def _serve(self, target: RedisTarget) -> None:
+        outlet = Outlet(target, give_up_s=self._give_up_s, count=self._count, pause=self._pause)
+        with closing(outlet):
+            while (job := self._next(target)) is not None:
+                outlet.run(job)
 
-    def _serve(self, target: RedisTarget, queue: Queue[Job]) -> None:
-        client = _connect(target)
-        while not self._stop.is_set():
-            try:
-                job = queue.get(timeout=0.5)
-            except Empty:
-                continue
-            self._run(client, target, job)
+    def _next(self, target: RedisTarget) -> Job | None:
+        """Return the target's next job; None, when it has had none for long, or all is to end."""
+        idle_until_s = time.monotonic() + self._idle_s
+        with self._changed:
+            while (now_s := time.monotonic()) < self._end_s:
+                job = self._backlog.take(target)
+                if job is not None:
+                    return job
+                if now_s >= idle_until_s or self._ending.is_set():
+                    break
+                self._changed.wait(idle_until_s - now_s)
+            del self._threads[target]
+            return None
 
-    def _run(self, client: redis.Redis, target: RedisTarget, job: Job) -> None:
-        steps = iter(_steps(job))
-        step = next(steps, None)
-        while step is not None and not self._stop.is_set():
-            try:
-                step.run(client)
-            except clients.Down:
-                if time.monotonic() - job.made_at_s > GIVE_UP_S:
-                    self.counts["actions_dropped"] += 1
-                    log.warning("actions: %s:%d is away, gave up", target.host, target.port)
-                    return
-                self._stop.wait(_RETRY_S)
-                continue
-            except redis.RedisError as exc:
-                self.counts["actions_failed"] += 1
-                log.warning("actions: %s:%d refused: %s", target.host, target.port, exc)
-            else:
-                self.counts["actions_run"] += 1
-            step = next(steps, None)
+    def _pause(self, seconds: float) -> bool:
+        return not self._ending.wait(seconds)
 
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One action with what it needs; `image_key` in the shared context is set once the picture is stored."""
-
-    action: SaveImage | Publish
-    event: mpta.Event
-    context: Context
-    shared: Context
-
-    def run(self, client: redis.Redis) -> None:
-        context = {**self.context, **self.shared}
-        if isinstance(self.action, Publish):
-            channel = templates.render(self.action.channel, context)
-            client.publish(channel, templates.render(self.action.message, context))
-            return
-        key = templates.render(self.action.key, context)
-        self.shared["image_key"] = ""
-        client.set(key, _encoded(self.action, self.event), ex=self.action.expire_seconds)
-        self.shared["image_key"] = key
-
-
-def _steps(job: Job) -> Iterator[_Step]:
-    """Yield the job's actions in order: once, or once per viewer where a template of the node names one's values."""
-    shared: Context = {
-        "uuid": str(uuid.uuid4()),
-        "timestamp_ms": job.captured_ms,
-        "timestamp": timestamp(job.captured_ms),
-        "image_key": "",
-    }
-    for event in job.events:
-        viewers = job.viewers if _names(event) & PER_SUBSCRIPTION else job.viewers[:1]
-        for subscription, session in viewers:
-            context = {**event.context, **_viewer(subscription, session)}
-            for action in event.actions:
-                yield _Step(action, event, context, shared)
-
-
-def _names(event: mpta.Event) -> frozenset[str]:
-    texts: list[str] = []
-    for action in event.actions:
-        texts += [action.key] if isinstance(action, SaveImage) else [action.channel, action.message]
-    return frozenset[str]().union(*map(templates.names, texts))
-
-
-def _viewer(subscription: Subscription, session: object) -> Mapping[str, object]:
-    return {
-        "subscription": subscription.id,
-        "display": subscription.display,
-        "display_id": subscription.display,
-        "camera": subscription.camera,
-        "camera_id": subscription.camera,
-        "session_id": session,
-        "model_id": subscription.model_id,
-        "model_name": subscription.model_name,
-    }
-
-
-def _encoded(action: SaveImage, event: mpta.Event) -> bytes:
-    if action.format == "png":
-        _, data = cv2.imencode(".png", event.image)
-    else:
-        _, data = cv2.imencode(".jpg", event.image, [cv2.IMWRITE_JPEG_QUALITY, action.quality])
-    return data.tobytes()
-
-
-def _connect(target: RedisTarget) -> redis.Redis:
-    return redis.Redis(
-        host=target.host,
-        port=target.port,
-        db=target.db,
-        username=target.username,
-        password=target.password,
-        ssl=target.tls,
-        socket_timeout=_TIMEOUT_S,
-        socket_connect_timeout=_TIMEOUT_S,
-        client_name="detector-actions",
-    )
+    def _count(self, name: str, number: int) -> None:
+        with self._changed:
+            self._counts[name] += number

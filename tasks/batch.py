@@ -16,7 +16,7 @@ from contract.sessions import Changes
 from contract.subscriptions import GroupPlan, Wanted
 from contract.work import Claim, Finished
 from mpta.manifest import Manifest
-from tasks import actions, messages, pictures
+from tasks import events, messages, pictures
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,13 @@ MODEL_FAULTS = (mpta.MptaError, ArithmeticError, AttributeError, LookupError, Ru
 
 
 class Pipeline(Protocol):
-    """What a worker needs of a loaded package."""
+    """What a worker needs of a loaded package.
 
-    @property
-    def manifest(self) -> Manifest:
-        """The package's tree, its actions' target, and what of it is off."""
-        ...
+    Attributes:
+        manifest: its tree, its actions' target, and what of it is off.
+    """
+
+    manifest: Manifest
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -79,7 +80,7 @@ class Batch:
     pipeline: Pipeline
     read: Callable[[Sequence[Cam]], Sequence[Frame | None]]
     failed: Callable[[GroupPlan, Code, str], None]
-    act: Callable[[actions.Job], None]
+    act: Callable[[events.Job], None]
 
     def compute(self, claims: Sequence[Claim], world: World) -> list[Finished]:
         """Return one `Finished` per claim; a group without subscribers, frame or result has nothing to say."""
@@ -141,7 +142,7 @@ class Batch:
             for subscription in job.plan.subscriptions
         )
         if result.events:
-            self.act(actions.Job(result.events, viewers, captured_ms))
+            self.act(events.Job(result.events, viewers, captured_ms))
         entries = tuple(
             messages.entry(subscription, seq, captured_ms, session, result.detection)
             for subscription, session in viewers

@@ -21,8 +21,10 @@ from contract.settings import Settings
 from contract.subscriptions import GroupPlan, Wanted
 from contract.work import Finished, Turn, Turner, Wake
 from tasks import gpu
-from tasks.actions import Actions, Job
+from tasks.actions import Actions
 from tasks.batch import Batch, Pipeline, World
+from tasks.credentials import with_password
+from tasks.events import Job
 from tasks.loop import Loop, Renewals, Tally
 from tasks.packages import Load, Packages
 from tasks.slots import Slot
@@ -46,8 +48,8 @@ class Runtime:
         self.state = clients.connect(settings.state, "worker")
         self.frames = clients.connect(settings.frames, "worker")
         self.device = gpu.device(settings.device)
-        self.packages = Packages(settings, load or self._load, self._loaded)
-        self.actions = Actions()
+        self.packages = Packages(settings, self._with_password(load or self._load), self._loaded)
+        self.actions = Actions(settings.action_max_age_seconds)
         self.counts: Counter[str] = Counter()
         self._world = World(Wanted(-1))
         self._world_lock = Lock()
@@ -179,6 +181,14 @@ class Runtime:
 
     def _load(self, path: Path, name: str) -> Pipeline:
         return mpta.load(path, device=self.device, name=name, threads=self.settings.torch_threads)
+
+    def _with_password(self, load: Load) -> Load:
+        def loaded(path: Path, name: str) -> Pipeline:
+            pipeline = load(path, name)
+            pipeline.manifest = with_password(pipeline.manifest, self.settings.package_env, os.environ)
+            return pipeline
+
+        return loaded
 
     def _loaded(self, pipeline: PipelineId) -> None:
         """Work may have waited for this package; and should it fail again, that is news."""
