@@ -17,9 +17,6 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 REACHING = "has {}; a placeholder is a name, or a name, a colon and a short format"
 #: Actions of one node. The worker runs them all for every event.
 MAX_ACTIONS = 64
-#: How a package says that its password is in a variable of the environment: `env:PUMP_REDIS_PASSWORD`.
-_REFERENCE = "env:"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _TEMPLATES = {"redis_save_image": ("key",), "redis_publish": ("channel", "message")}
 
 
