@@ -10,7 +10,6 @@ import threading
 from types import FrameType
 
 from capture.daemon import Daemon
-from capture.publishing import Servers
 from contract import clients, settings
 from contract.errors import SettingsInvalid
 from contract.keys import Keys
@@ -30,7 +29,7 @@ def main() -> int:
         return 2
     configure(read, _NAME)
     # Not before the settings are known to be good: celeryconfig reads them too.
-    from contract.wakeups import Waker, celery_app
+    from capture.isolation import Cells, cell
 
     stop = threading.Event()
 
@@ -43,9 +42,9 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, told_to_stop)
     signal.signal(signal.SIGINT, told_to_stop)
-    state, frames = clients.connect(read.state, _NAME), clients.connect(read.frames, _NAME)
-    waker = Waker(celery_app(), read, _NAME)
-    Daemon(read, state, Servers(frames, state, Keys(read.key_prefix), waker.wake)).run(stop)
+    size = read.capture_cell_size
+    cells = Cells(read, size) if size else cell(read)
+    Daemon(read, clients.connect(read.state, _NAME), Keys(read.key_prefix), cells).run(stop)
     logging.shutdown()
     return 0
 

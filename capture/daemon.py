@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Protocol
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from capture.attempts import Trouble
-from capture.publishing import Publisher, Servers
-from capture.reader import Reader
+from capture.cell import Counts, Reading
 from capture.telling import Teller
 from contract import leases, nodes, subscriptions
 from contract.errors import RecordInvalid
-from contract.keys import Cam
+from contract.keys import Cam, Keys
 from contract.problems import Code
 from contract.settings import Settings
 from contract.subscriptions import CameraPlan, Wanted
@@ -37,24 +37,42 @@ _TAKE_S = 1.0
 HANGS_S = 20.0
 #: A reader that was stopped keeps its lease for so long at most, until its connection is closed.
 _CLOSING_S = 8.0
+_CLOSED_LOOK_S = 0.02
+#: A camera whose process is lost for the second time waits for four times as long, then for ever longer.
+_LOST_WAIT_S = 0.5
 _LOG_EVERY_S = 1.0
 #: Credentials that are in use must not expire.
 _KEEP_S = 3_600.0
 
 
+class Cells(Protocol):
+    """Where cameras are read: `capture.cell.Cell` in threads of this process, `capture.isolation.Cells` in others."""
+
+    @property
+    def counts(self) -> Counts: ...
+
+    def open(self, plan: CameraPlan, fence: int, trouble: Trouble | None = None, *, alone: bool = False) -> Reading: ...
+
+    def supervise(self) -> None: ...
+
+    def stop(self, within_s: float) -> None: ...
+
+
 @dataclass(slots=True)
 class _Held:
-    """A camera that is ours."""
+    """A camera that is ours; `losses` in a row of its process since it last played."""
 
-    reader: Reader
+    reader: Reading
     fence: int
+    losses: int = 0
+    retry_s: float = 0.0
 
 
 @dataclass(slots=True)
 class _Closing:
     """A camera that was ours, while its connection may still be open."""
 
-    reader: Reader
+    reader: Reading
     until_s: float
 
 
@@ -81,11 +99,10 @@ class Every:
 class Daemon:
     """One capture process's work, from `run` until its stop event is set."""
 
-    def __init__(self, settings: Settings, state: Redis, servers: Servers) -> None:
-        self._settings, self._state, self._keys = settings, state, servers.keys
-        self._publisher = Publisher(servers)
+    def __init__(self, settings: Settings, state: Redis, keys: Keys, cells: Cells) -> None:
+        self._settings, self._state, self._keys, self._cells = settings, state, keys, cells
         self._pulse = nodes.Pulse("capture")
-        self._teller = Teller(state, servers.keys)
+        self._teller = Teller(state, keys)
         self._wanted = Wanted(-1)
         self._held: dict[Cam, _Held] = {}
         self._closing: dict[Cam, _Closing] = {}
@@ -98,7 +115,6 @@ class Daemon:
     def run(self, stop: threading.Event) -> None:
         """Reconcile until `stop` is set, then close every camera and give it back."""
         log.info("capture daemon %s starts, for at most %d cameras", self._pulse.id, self._settings.capture_capacity)
-        self._publisher.start()
         while not stop.wait(TICK_S):
             try:
                 self._tick()
@@ -119,6 +135,8 @@ class Daemon:
         if self._take.over():
             self._take_more()
         self._replace_hanging()
+        self._cells.supervise()
+        self._replace_lost()
         for held in self._held.values():
             condition = held.reader.condition
             self._teller.tell(held.reader.plan, condition.trouble, online=condition.plays)
@@ -172,41 +190,49 @@ class Daemon:
                 continue
             if fence := self._lease(cam):
                 log.info("camera %s: taken (%s, for %d subscriptions)", cam, plan.source.kind, len(plan.subscriptions))
-                self._open(plan, fence, None)
+                self._open(plan, fence)
 
     def _lease(self, cam: Cam) -> int:
         fence = leases.take(self._state, self._keys, cam, self._pulse.id, above=self._greatest_fence)
         self._greatest_fence = max(self._greatest_fence, fence)
         return fence
 
-    def _open(self, plan: CameraPlan, fence: int, trouble: Trouble | None) -> None:
-        reader = Reader(
-            plan,
-            fence=fence,
-            settings=self._settings,
-            outbox=self._publisher.outbox,
-            credentials=lambda: subscriptions.read_credentials(self._state, self._keys, plan.cam),
-            trouble=trouble,
-        )
-        self._held[plan.cam] = _Held(reader, fence)
-        reader.start()
+    def _open(self, plan: CameraPlan, fence: int) -> None:
+        self._held[plan.cam] = _Held(self._cells.open(plan, fence), fence)
 
     def _replace_hanging(self) -> None:
-        """Abandon readers that hang. Their threads cannot be ended, only kept from saying anything."""
+        """Abandon readers that hang: with their process, where they have one."""
         for held in list(self._held.values()):
-            reader = held.reader
+            reader, silent_s = held.reader, time.monotonic() - held.reader.alive_s
             patience_s = HANGS_S + 2 * (reader.plan.source.interval_ms or 0) / 1000
-            condition, silent_s = reader.condition, time.monotonic() - reader.alive_s
-            if (condition.plays or condition.state == "connecting") and silent_s > patience_s:
+            condition = reader.condition
+            if not reader.lost and (condition.plays or condition.state == "connecting") and silent_s > patience_s:
                 log.error("camera %s: no new picture for %.0f s; its reader is abandoned", reader.plan.cam, patience_s)
-                reader.stop()
-                # A new number: the next reader counts from the start, and what it says must be newer.
-                leases.release(self._state, self._keys, reader.plan.cam, self._pulse.id)
-                if fence := self._lease(reader.plan.cam):
-                    text = "the camera gives no new pictures; it is connected anew"
-                    self._open(reader.plan, fence, Trouble(Code.CAMERA_STALLED, text))
-                else:
-                    self._close(reader.plan.cam)
+                reader.abandon()
+                text = "the camera gives no new pictures; it is connected anew"
+                self._reopen(held, Trouble(Code.CAMERA_STALLED, text), alone=True)
+
+    def _replace_lost(self) -> None:
+        """Read on what was read by processes that have ended; what ends them again and again, later and later."""
+        for held in list(self._held.values()):
+            if not held.reader.lost:
+                held.losses = 0 if held.reader.condition.plays else held.losses
+                continue
+            if not held.retry_s:
+                held.losses += 1
+                held.retry_s = time.monotonic() + (0 if held.losses == 1 else min(_LOST_WAIT_S * 2**held.losses, 30.0))
+            if time.monotonic() >= held.retry_s:
+                self._reopen(held, held.reader.condition.trouble, alone=False)
+
+    def _reopen(self, held: _Held, trouble: Trouble | None, *, alone: bool) -> None:
+        """Read the camera anew, with a new number: the next reader counts from the start and must be believed."""
+        plan = held.reader.plan
+        leases.release(self._state, self._keys, plan.cam, self._pulse.id)
+        if fence := self._lease(plan.cam):
+            reader = self._cells.open(plan, fence, trouble, alone=alone)
+            self._held[plan.cam] = _Held(reader, fence, held.losses)
+        else:
+            self._close(plan.cam)
 
     def _give_sign(self) -> None:
         now_s = time.monotonic()
@@ -219,17 +245,14 @@ class Daemon:
             condition = held.reader.condition
             code = condition.trouble.code if condition.trouble else None
             cameras[cam] = {"state": condition.state, "fps": round(fps, 1), "code": code}
-        if self._publisher.published > self._published or not self._held:
+        counts = self._cells.counts
+        if counts.published > self._published or not self._held:
             self._pulse.progress()
-        self._published = self._publisher.published
-        outbox = self._publisher.outbox
+        self._published = counts.published
         sign = self._pulse.sign(
             cameras=cameras,
             capacity=self._settings.capture_capacity,
-            published=self._publisher.published,
-            replaced=outbox.replaced,
-            refused=self._publisher.refused,
-            failed=self._publisher.failed,
+            **asdict(counts),
         )
         pipe = self._state.pipeline(transaction=False)
         nodes.put(pipe, self._keys, sign)
@@ -240,10 +263,9 @@ class Daemon:
         deadline = time.monotonic() + within_s
         for cam in list(self._held):
             self._close(cam)
-        for closing in self._closing.values():
-            closing.reader.join(deadline - time.monotonic())
-            closing.until_s = deadline
-        self._publisher.stop()
+        while any(closing.reader.running for closing in self._closing.values()) and time.monotonic() < deadline:
+            time.sleep(_CLOSED_LOOK_S)
+        self._cells.stop(within_s=1.0)
         try:
             for cam in self._closing:
                 leases.release(self._state, self._keys, cam, self._pulse.id)

@@ -1,7 +1,7 @@
 """One camera's reader: connect, take pictures at the wanted rate, hand them to the publisher, reconnect.
 
-A thread per camera for now. All it shares is its plan (replaced whole), its condition (read whole) and the outbox, so
-that a process per group of cameras can take its place.
+A thread per camera, of few cameras in a process (`capture.isolation`). All it shares is its plan (replaced whole), its
+condition (read whole) and the outbox.
 """
 
 from __future__ import annotations
@@ -93,6 +93,11 @@ class Reader:
         """Whether the thread lives, and with it perhaps a connection."""
         return self._thread.is_alive()
 
+    @property
+    def lost(self) -> bool:
+        """Never: as long as we live, so does the thread."""
+        return False
+
     def start(self) -> None:
         """Begin to connect."""
         self._thread.start()
@@ -103,10 +108,9 @@ class Reader:
         self._nudge.set()
         self._outbox.drop(self.plan.cam)
 
-    def join(self, within_s: float) -> bool:
-        """Wait for the connection to be closed; return whether it is."""
-        self._thread.join(max(0.0, within_s))
-        return not self.running
+    def abandon(self) -> None:
+        """Have nothing more to do with it: its thread cannot be ended, only kept from saying anything."""
+        self.stop()
 
     def follow(self, plan: CameraPlan, fence: int) -> None:
         """Take a new plan or fence; the camera is not reopened. A new wish ends the wait for a lost camera."""

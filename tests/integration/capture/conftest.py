@@ -11,6 +11,7 @@ import cv2
 import pytest
 from redis import Redis
 
+from capture.cell import Cell
 from capture.daemon import Daemon
 from capture.publishing import Servers
 from capture.sources.synthetic import paint
@@ -120,7 +121,8 @@ def start_daemon(
 
         def start() -> threading.Event:
             stop = threading.Event()
-            daemon = Daemon(settings, state, Servers(frames_server, state, keys, wake))
+            cell = Cell(settings, state, Servers(frames_server, state, keys, wake))
+            daemon = Daemon(settings, state, keys, cell)
             thread = threading.Thread(target=daemon.run, args=(stop,))
             thread.start()
             running.append((thread, stop))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from contract import leases
@@ -84,6 +85,23 @@ def fence(frame: Frame) -> int:
 
 def of_another_holder(desk: Desk, than: Frame) -> Frame | None:
     return desk.newer_than((fence(than) + 1) * leases.SEQ_PER_FENCE, than.cam)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_what_a_dead_or_stopped_daemon_started_ends_too(
+    desk: Desk, playing: HttpCamera, start: Start, end: signal.Signals
+) -> None:
+    daemon = start()
+    wanted = desk.subscribe("d;1", stream(playing.url("/video.mjpeg")))
+    eventually(lambda: desk.frame(wanted.source.cam))
+    started = psutil.Process(daemon.pid).children(recursive=True)
+    assert started
+
+    daemon.send_signal(end)
+
+    eventually(lambda: playing.open == 0)
+    if end == signal.SIGKILL:
+        eventually(lambda: not any(process.is_running() for process in started))
 
 
 def test_they_end_in_good_order_when_told_to(desk: Desk, playing: HttpCamera, start: Start) -> None:
