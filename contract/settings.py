@@ -9,13 +9,16 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from contract.addresses import Allowed
 from contract.errors import SettingsInvalid
 from contract.urls import redact
 
@@ -32,6 +35,13 @@ OLDER_KEYS = {
 
 Url = Annotated[str | None, Field(description="redis://, rediss:// or unix:// address of a Redis or Valkey server")]
 Paths = Annotated[tuple[Path, ...], NoDecode]
+Words = Annotated[tuple[str, ...], NoDecode]
+
+#: What somebody may put there by mistake is a secret: no complaint repeats it.
+HIDDEN = frozenset({"tokens", "flower_basic_auth"})
+
+_TOKEN = re.compile(r"[\w.-]{1,64}:[0-9a-f]{64}", re.ASCII)
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 
 
 class Settings(BaseSettings):
@@ -51,6 +61,17 @@ class Settings(BaseSettings):
     # Gateway
     host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="gateway's port: WebSocket and HTTP; 0: any free one")
+    tokens: Words = Field((), description="who may enter, as `detector token` prints it (comma-separated); unset: all")
+    tls_cert: Path | None = Field(
+        default=None, description="PEM file of the certificate and its chain, read again when it changes; unset: no TLS"
+    )
+    tls_key: Path | None = Field(
+        default=None, validate_default=True, description="PEM file of the certificate's key, without a password"
+    )
+    origins: Words = Field(
+        (), description="web pages that may connect, https://host:port each (comma-separated); unset: of the same host"
+    )
+    max_connections: int = Field(1000, ge=1, description="CMS connections of one gateway")
     max_streams: int = Field(1000, ge=1, description="subscriptions in the whole cluster")
     max_message_bytes: int = Field(65536, ge=1024, description="largest message that a CMS may send")
     max_messages_per_second: float = Field(50, gt=0, description="messages per second and connection, over ten seconds")
@@ -58,10 +79,18 @@ class Settings(BaseSettings):
     empty_detections: Literal["on_change", "always", "never"] = Field(
         "on_change", description="when to say that nothing is seen"
     )
+    patch_after_seconds: float = Field(10, gt=0, description="a detection captured longer ago is late: no longer live")
+    replay: Literal["patch", "all", "none"] = Field(
+        "patch", description="late detections: as patchSession of their sessions, all as imageDetection, or not at all"
+    )
+    results_max_mb: int = Field(512, ge=1, description="memory of the stream of results on the state server, in MB")
 
     # Cameras
     target_fps: float = Field(10, gt=0, le=60, description="detections/s of a subscription that names none")
     media_dirs: Paths = Field((Path("media"),), description="file sources: only below these (colon-separated)")
+    camera_hosts: Words = Field(
+        (), description="hosts that cameras may have: name, .domain, address, CIDR (comma-separated); unset: any"
+    )
     poll_interval_ms: int = Field(1000, ge=50, description="snapshot interval of a subscription that names none, in ms")
     connect_timeout_seconds: float = Field(5, gt=0, description="opening a camera may take this long")
     read_timeout_seconds: float = Field(5, gt=0, description="a camera silent for longer is reconnected")
@@ -72,10 +101,16 @@ class Settings(BaseSettings):
         "report", description="pictures that are black, covered, defocused or frozen: say so, or detect nothing in them"
     )
     jpeg_quality: int = Field(85, ge=1, le=100, description="of frames that capture has to encode")
+    capture_cell_size: int = Field(
+        8, ge=0, description="cameras that share a process, and its fate; 0: all in threads of the daemon"
+    )
     capture_capacity: int = Field(64, ge=1, description="cameras that one capture daemon takes")
 
     # Detection
     model_dirs: Paths = Field((Path("models"),), description="file packages: only below these (colon-separated)")
+    model_hosts: Words = Field(
+        (), description="hosts that packages may come from: name, .domain, address, CIDR (comma-separated); unset: any"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N")
     batch_max: int | None = Field(None, ge=1, le=256, description="frames per batch; unset: 4 on CPU, 16 on a GPU")
     torch_threads: int | None = Field(None, ge=1, description="CPU threads of one forward pass; unset: torch decides")
@@ -108,6 +143,39 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
+    @field_validator("tokens", "origins", "camera_hosts", "model_hosts", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("tokens")
+    @classmethod
+    def _hashed_tokens(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_TOKEN.fullmatch(each) for each in value):
+            raise ValueError("expected name:sha256, as `detector token` prints it, and not the token itself")
+        return value
+
+    @field_validator("tls_key")
+    @classmethod
+    def _both_of_tls(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if (value is None) != (info.data.get("tls_cert") is None):
+            raise ValueError("TLS needs both a certificate and its key: DETECTOR_TLS_CERT and DETECTOR_TLS_KEY")
+        return value
+
+    @field_validator("origins")
+    @classmethod
+    def _whole_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        lower = tuple(each.lower().rstrip("/") for each in value)
+        if not all(_ORIGIN.fullmatch(each) for each in lower):
+            raise ValueError("expected origins like https://cms.example or http://cms.example:8080, or *")
+        return lower
+
+    @field_validator("camera_hosts", "model_hosts")
+    @classmethod
+    def _known_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Allowed.of(value, "")
+        return value
+
     @field_validator("state_url", "frames_url", "broker_url")
     @classmethod
     def _known_scheme(cls, value: str | None) -> str | None:
@@ -134,6 +202,16 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """Address of Celery's broker."""
         return self.broker_url or self.state
+
+    @property
+    def allowed_cameras(self) -> Allowed:
+        """The hosts that camera URLs may have."""
+        return Allowed.of(self.camera_hosts, f"{PREFIX}CAMERA_HOSTS")
+
+    @property
+    def allowed_models(self) -> Allowed:
+        """The hosts that package URLs may have."""
+        return Allowed.of(self.model_hosts, f"{PREFIX}MODEL_HOSTS")
 
     @property
     def results_retention_ms(self) -> int:
@@ -186,8 +264,10 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        faults = [
-            f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}={redact(repr(e['input']))}: {e['msg']}"
-            for e in exc.errors()
-        ]
-        raise SettingsInvalid("; ".join(faults)) from None
+        raise SettingsInvalid("; ".join(map(_fault, exc.errors()))) from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    name = "_".join(map(str, error["loc"]))
+    value = "…" if name in HIDDEN else redact(repr(error["input"]))
+    return f"{PREFIX}{name.upper()}={value}: {error['msg']}"
