@@ -104,13 +104,13 @@ class _Reach:
 
     def findings(self, root: Node) -> list[Finding]:
         """Return what is odd about the branches below the root."""
-        self._writers(root)
+        self._writers(root, is_root=True)
         return self._found
 
-    def _writers(self, node: Node) -> dict[str, str]:
+    def _writers(self, node: Node, *, is_root: bool = False) -> dict[str, str]:
         """Note what is odd below a node; return the fields that it or those below it write, each with its writer."""
         model = self._model_of(node)
-        possible = None if node.read is not None else counted_classes(node, model)
+        possible = None if node.read is not None else counted_classes(node, model, is_root=is_root)
         least = 0.0 if model.task == "classify" else node.min_confidence
         own = dict.fromkeys(node.fields, node.path)
         beside: list[tuple[frozenset[str] | None, dict[str, str]]] = [(None, own)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpta.manifest import Resize
+from mpta.manifest import Resize, SaveImage
 from mpta.model import Model
 from mpta.records import Image
 
@@ -66,6 +66,25 @@ def fit(image: Image, model: Model, resize: Resize, *, whole_input: bool) -> Fit
         left=round(spare_width / 2 - 0.1),
         top=round(spare_height / 2 - 0.1),
     )
+
+
+def encoded(image: Image, action: SaveImage) -> bytes:
+    """Return an image as the action wants it stored.
+
+    Raises:
+        ValueError: it has no pixels, or more than the format allows.
+    """
+    import cv2
+
+    options = [cv2.IMWRITE_JPEG_QUALITY, action.quality] if action.format == "jpeg" else []
+    try:
+        done, content = cv2.imencode(f".{action.format}", image, options)
+    except cv2.error:
+        done = False
+    if not done:
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise ValueError(f"a picture of {size} pixels cannot be stored as {action.format}")
+    return content.tobytes()
 
 
 def batch(images: Sequence[Image], fits: Sequence[Fit], *, smooth: bool) -> NDArray[np.uint8]:

@@ -146,9 +146,9 @@ def _counting(node: Node, model: Model, *, is_root: bool) -> NDArray[np.bool_] |
     return np.array([name in wanted for name in model.names])
 
 
-def counted_classes(node: Node, model: Model) -> frozenset[str]:
+def counted_classes(node: Node, model: Model, *, is_root: bool) -> frozenset[str]:
     """Return the names of the classes that the node can answer with."""
-    counts = _counting(node, model, is_root=node.path == "pipeline")
+    counts = _counting(node, model, is_root=is_root)
     return frozenset(name for i, name in enumerate(model.names) if counts is None or counts[i])
 
 

@@ -24,6 +24,7 @@ class Pipeline:
 
     Attributes:
         digest: sha256 of the package's content; empty for one that was built in memory.
+        models: the model of each node, by the node's path.
         warnings: what is odd but allowed, the package's and the models'.
     """
 
@@ -42,6 +43,7 @@ class Pipeline:
         """
         model_of = by_id(models) if isinstance(models, Mapping) else models
         self.manifest, self.digest = manifest, digest
+        self.models = {node.path: model_of(node) for node in manifest.root.walk()}
         self._root = plan(manifest.root, model_of)
         self._tree = Tree(self._root, sorted(manifest.field_names))
         self._all = manifest.root.report == "all"

@@ -147,7 +147,7 @@ def alike(one: Result, other: Result) -> bool:
 
 
 def test_a_package_of_onnx_files_needs_no_torch(exported: Callable[..., Path], tmp_path: Path) -> None:
-    root = node("detect", modelFile="d.onnx", tracker="none", branches=[node("shade", modelFile="c.onnx", crop=True)])
+    root = node("detect", modelFile="d.onnx", branches=[node("shade", modelFile="c.onnx", crop=True)])
     files = {"d.onnx": exported("detect"), "c.onnx": exported("classify", batch=2)}
     path = package(tmp_path / "p.mpta", root, files)
     program = (
