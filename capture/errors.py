@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract.errors import DetectorError
+from contract.errors import DetectorError, UrlRefused
 from contract.problems import Code
 
 
@@ -34,3 +34,8 @@ def unauthorized(status: int) -> SourceRefused:
         Code.CAMERA_UNAUTHORIZED,
         f"the camera refuses the user name or password ({status}); correct them in the URL and subscribe again",
     )
+
+
+def not_allowed(refused: UrlRefused) -> SourceRefused:
+    """Return the error of a camera whose host, or where that leads, the operator does not allow."""
+    return SourceRefused(Code.URL_NOT_ALLOWED, str(refused))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
@@ -17,15 +18,25 @@ _RECONNECT_S = 0.5
 _TICK_S = 0.25
 
 
-def listen(url: str, greeting: Sequence[Mapping[str, Any]], stop: Event, until_s: float) -> Iterator[Message | None]:
+def listen(
+    url: str,
+    greeting: Sequence[Mapping[str, Any]],
+    stop: Event,
+    until_s: float,
+    *,
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Message | None]:
     """Send `greeting` on every new connection and yield what comes back, as it came.
+
+    `headers` go with the handshake; `tls` judges the certificate of a `wss://` address, instead of the system.
 
     Yields None several times a second while nothing comes, so that a view can age; ends when `stop` is set or
     `time.monotonic()` reaches `until_s`.
     """
     while not _over(stop, until_s):
         try:
-            with connect(url, max_size=2**20, proxy=None) as socket:
+            with connect(url, max_size=2**20, proxy=None, additional_headers=headers, ssl=tls) as socket:
                 for message in greeting:
                     socket.send(json.dumps(message))
                 while not _over(stop, until_s):

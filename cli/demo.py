@@ -101,7 +101,8 @@ def _watched(system: Stack, stop: Event) -> Iterator[None]:
 def _show(system: Stack, greeting: list[dict[str, Any]], stop: Event, until_s: float, *, as_json: bool) -> int:
     """Show what comes until the time is over; return how many detections of something came."""
     view = View(_head(system))
-    incoming = cms.listen(f"ws://{system.address}/", greeting, stop, until_s)
+    gateway = f"{system.url('ws')}/"
+    incoming = cms.listen(gateway, greeting, stop, until_s, headers=system.headers, tls=system.tls())
     if as_json or not sys.stdout.isatty():
         for message in incoming:
             if message is not None:
@@ -118,5 +119,5 @@ def _show(system: Stack, greeting: list[dict[str, Any]], stop: Event, until_s: f
 
 def _head(system: Stack) -> str:
     flower = f"   Flower http://127.0.0.1:{system.settings.flower_port}/" if system.settings.flower else ""
-    picture = f"http://{system.address}/camera/pump-1;cam1/image"
-    return f"detector demo   CMS ws://{system.address}/   picture {picture}{flower}   Ctrl-C ends everything"
+    picture = f"{system.url('http')}/camera/pump-1;cam1/image"
+    return f"detector demo   CMS {system.url('ws')}/   picture {picture}{flower}   Ctrl-C ends everything"

@@ -103,6 +103,16 @@ def evaluate(
     _finish(lambda: evaluate_of.main(package or PACKAGE, scenes, seed, as_json))
 
 
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="What to call it: who will use it, or since when.")] = "cms",
+) -> None:
+    """Make a token for DETECTOR_TOKENS: printed once, kept nowhere; the setting holds its hash."""
+    from cli import tokens as tokens_of
+
+    _finish(lambda: tokens_of.run(name, _settings()))
+
+
 @app.command(name="settings")
 def list_settings() -> None:
     """List every setting: its variable, what it is, its default, its value here."""

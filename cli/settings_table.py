@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from contract.settings import PREFIX, Settings
+from contract.settings import HIDDEN, PREFIX, Settings
 from contract.urls import redact
 
 
@@ -29,7 +30,7 @@ def shown(value: Any) -> str:
         case float():
             return f"{value:g}"
         case tuple():
-            return os.pathsep.join(map(str, value))
+            return (os.pathsep if isinstance(next(iter(value), None), Path) else ",").join(map(str, value))
     return redact(str(value))
 
 
@@ -38,6 +39,6 @@ def show(settings: Settings) -> None:
     table = Table("variable", "default", "here", "what it is", box=None, header_style="bold")
     for variable, default, description in rows():
         here = shown(getattr(settings, variable.removeprefix(PREFIX).lower()))
-        hidden = "(set)" if "auth" in variable.lower() and here else here
+        hidden = "(set)" if variable.removeprefix(PREFIX).lower() in HIDDEN and here else here
         table.add_row(variable, default, hidden if hidden != default else "", description)
     Console().print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from cli import embedded
 from cli.processes import Child, Processes
 from contract.errors import DetectorError
 from contract.settings import PREFIX, Settings
+from worker_api import exposure, tokens
 
 _READY_S = 60.0
 
@@ -37,11 +39,13 @@ class Stack:
 
     Attributes:
         env: the variables that every process of it was given beside ours.
+        token: lets this process enter the gateway; "" when nobody needs one. Made at start, known to nobody else.
     """
 
     settings: Settings
     processes: Processes
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token: str = field(default="", repr=False)
 
     @property
     def address(self) -> str:
@@ -49,10 +53,32 @@ class Stack:
         host = self.settings.host
         return f"{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{self.settings.port}"
 
+    def url(self, scheme: str) -> str:
+        """Return where this machine reaches the gateway by `scheme`, "http" or "ws", or the same over TLS."""
+        return f"{scheme}{'s' if self.settings.tls_cert else ''}://{self.address}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request of ours carries to be let in."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return a context that takes the gateway's own certificate and no other, whatever host it names."""
+        if self.settings.tls_cert is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(self.settings.tls_cert)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
     def ready(self) -> str:
         """Return "" when the gateway, capture and a worker are at work, else what is missing."""
+        url, tls = f"{self.url('http')}/ready", self.tls()
         try:
-            answer = httpx.get(f"http://{self.address}/ready", timeout=2.0, trust_env=False)
+            answer = httpx.get(
+                url, headers=self.headers, timeout=2.0, trust_env=False, verify=True if tls is None else tls
+            )
         except httpx.HTTPError:
             return "the gateway does not answer yet"
         return "" if answer.is_success else str(answer.json().get("detail", "not ready"))
@@ -75,8 +101,13 @@ def running(settings: Settings, *, durable: bool, output: IO[bytes] | None, home
     _must_be_free(settings.host, settings.port, "PORT")
     if settings.flower:
         _must_be_free("127.0.0.1", settings.flower_port, "FLOWER_PORT")
+    if output is not None and (warning := exposure.warning(settings)) is not None:
+        sys.stderr.write(f"{warning}\n")  # The gateway's own words go where nobody looks.
     processes = Processes()
     env: dict[str, str] = {}
+    token = tokens.new() if settings.tokens else ""
+    if token:
+        env[f"{PREFIX}TOKENS"] = ",".join((*settings.tokens, tokens.entry("detector", token)))
     try:
         for server, variable in _servers(settings, home, durable=durable):
             processes.start(Child(f"{server.name} server", server.command, {}, server.configuration(), output))
@@ -86,7 +117,7 @@ def running(settings: Settings, *, durable: bool, output: IO[bytes] | None, home
             env["FLOWER_BASIC_AUTH"] = settings.flower_basic_auth  # Not an option: `ps` would show it.
         for name, command in _commands(settings):
             processes.start(Child(name, command, env, output=output))
-        yield Stack(settings, processes, env)
+        yield Stack(settings, processes, env, token)
     finally:
         processes.stop()
 

@@ -18,24 +18,19 @@ class InUse(DetectorError):
     """Another system keeps its files where this one would."""
 
 
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-
-
 def run(settings: Settings, stop: Event) -> int:
     """Run until `stop` is set; return the exit status.
 
     Raises:
         DetectorError: something did not start; the message says what and why.
     """
-    if settings.host not in _LOOPBACK:
-        log.warning("the gateway listens on %s for everybody who reaches it, without any login", settings.host)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(settings.data_dir / "up.lock", timeout=0).acquire()
     except Timeout as exc:
         raise InUse("another `detector up` uses this DETECTOR_DATA_DIR; give each a folder of its own") from exc
     with lock, stack.running(settings, durable=True, output=None, home=settings.data_dir) as system:
-        log.info("CMS: ws://%s/   pictures: http://%s/camera/DISPLAY;CAMERA/image", system.address, system.address)
+        log.info("CMS: %s/   pictures: %s/camera/DISPLAY;CAMERA/image", system.url("ws"), system.url("http"))
         if settings.flower:
             log.info("Flower: http://127.0.0.1:%d/", settings.flower_port)
         status = system.processes.watch(stop)

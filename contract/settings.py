@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     )
     poll_interval_ms: int = Field(1000, ge=50, description="snapshot interval of a subscription that names none, in ms")
     connect_timeout_seconds: float = Field(5, gt=0, description="opening a camera may take this long")
+    connects_per_second: float = Field(5, gt=0, description="connections made to one address (a recorder with many cameras, say)")
     read_timeout_seconds: float = Field(5, gt=0, description="a camera silent for longer is reconnected")
     reconnect_interval_seconds: float = Field(0.5, gt=0, description="first wait before a reconnect; doubles to 30 s")
     max_retries: int = Field(-1, ge=-1, description="reconnects in a row before a camera is given up; -1: never")

@@ -9,14 +9,18 @@ import os
 import signal
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
 from starlette.websockets import WebSocket
 
 from contract import settings
 from contract.settings import Settings
 from worker_api import web
 from worker_api.connection import Connection
+from worker_api.entry import Entry
 from worker_api.gateway import Gateway
+from worker_api.tokens import SUBPROTOCOL
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,8 @@ _TRY_LATER = 1013
 
 def create_app(given: Settings | None = None) -> FastAPI:
     """Return a gateway that begins its work when it is served."""
-    gateway = Gateway(given or settings.load())
+    config = given or settings.load()
+    gateway = Gateway(config)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -47,10 +52,17 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app = FastAPI(title="detector gateway", version=VERSION, lifespan=lifespan)
     app.state.gateway = gateway
     app.state.failed = False
-    app.include_router(web.router)
+    app.include_router(web.probes)
+    # Only for the schema: `Entry` judges, before routes and for whatever else is served here.
+    needed = [Depends(HTTPBearer(auto_error=False))] if config.tokens else []
+    app.include_router(web.router, dependencies=needed, responses=web.UNAUTHORIZED if config.tokens else None)
+    app.add_middleware(Entry, settings=config, counters=gateway.counters)
+    if config.origins:
+        # Outside of `Entry`: a browser asks without a token whether it may ask with one.
+        app.add_middleware(CORSMiddleware, allow_origins=config.origins, allow_headers=["Authorization"])
 
     async def cms(websocket: WebSocket) -> None:
-        await websocket.accept()
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
         if gateway.closing:
             await websocket.close(_TRY_LATER, "the gateway is going away; connect again")
             return

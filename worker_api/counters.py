@@ -14,12 +14,23 @@ class Counters:
     out_of_order: int = 0
     replaced: int = 0
     pushed_out: int = 0
+    late_patched: int = 0
+    late_without_session: int = 0
+    late_without_fields: int = 0
+    late_nothing: int = 0
+    late_not_sent: int = 0
+    replayed: int = 0
+    results_lost: int = 0
     errors_sent: int = 0
     messages_received: int = 0
     messages_refused: int = 0
     entries_unreadable: int = 0
+    patches_sent: int = 0
     patch_results: int = 0
     patch_failures: int = 0
+    refused_token: int = 0
+    refused_origin: int = 0
+    refused_full: int = 0
 
     def exposition(self, **gauges: float) -> str:
         """Return counters and `gauges` in the Prometheus text format."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from contract.addresses import Allowed
 from contract.errors import DetectorError, UrlRefused
 from contract.problems import Code
 from contract.settings import Settings
@@ -95,7 +96,7 @@ def wish_of(payload: object, settings: Settings) -> Wish:
 def _wish(asked: SubscribePayload, settings: Settings) -> Wish:
     display, camera = _split(asked.subscriptionIdentifier)
     source, credentials = _source(asked, settings)
-    _check_url("modelUrl", asked.modelUrl, MODEL_SCHEMES, settings.model_dirs)
+    _check_url("modelUrl", asked.modelUrl, MODEL_SCHEMES, settings.allowed_models, settings.model_dirs)
     crop, warning = _crop(asked)
     subscription = Subscription(
         id=asked.subscriptionIdentifier,
@@ -124,16 +125,19 @@ def _split(identifier: str) -> tuple[str, str]:
 def _source(asked: SubscribePayload, settings: Settings) -> tuple[Source, str]:
     """Return the source and its credentials. With both given, a snapshot *with* interval wins, else the stream."""
     if asked.snapshotUrl and (asked.snapshotInterval or not asked.rtspUrl):
-        url, credentials = _check_url("snapshotUrl", asked.snapshotUrl, SNAPSHOT_SCHEMES)
+        url, credentials = _check_url("snapshotUrl", asked.snapshotUrl, SNAPSHOT_SCHEMES, settings.allowed_cameras)
         interval_ms = asked.snapshotInterval or settings.poll_interval_ms
         return Source(url=url, kind="snapshot", interval_ms=interval_ms), credentials
     if asked.rtspUrl:
-        url, credentials = _check_url("rtspUrl", asked.rtspUrl, STREAM_SCHEMES, settings.media_dirs)
+        allowed = settings.allowed_cameras
+        url, credentials = _check_url("rtspUrl", asked.rtspUrl, STREAM_SCHEMES, allowed, settings.media_dirs)
         return Source(url=url, kind="stream"), credentials
     raise Refused(Code.NO_SOURCE, "rtspUrl, snapshotUrl: expected one of the two")
 
 
-def _check_url(field: str, url: str, schemes: frozenset[str], folders: Sequence[Path] = ()) -> tuple[str, str]:
+def _check_url(
+    field: str, url: str, schemes: frozenset[str], hosts: Allowed, folders: Sequence[Path] = ()
+) -> tuple[str, str]:
     """Return (url without credentials, credentials) of a URL that may be opened."""
     scheme, separated, rest = url.partition("://")
     kind = scheme.lower() if separated else "file"
@@ -147,10 +151,13 @@ def _check_url(field: str, url: str, schemes: frozenset[str], folders: Sequence[
             local_path(url, folders)
             return url, ""
         bare, credentials = split_credentials(url)
+        if kind == "synthetic":
+            return bare, credentials
+        if not urlsplit(bare).hostname:
+            raise UrlRefused(f"expected a host after {kind}://")
+        hosts.check(bare)
     except UrlRefused as exc:
         raise Refused(Code.URL_NOT_ALLOWED, f"{field}: {exc}") from None
-    if kind != "synthetic" and not urlsplit(bare).hostname:
-        raise Refused(Code.URL_NOT_ALLOWED, f"{field}: expected a host after {kind}://")
     return bare, credentials
 
 

@@ -15,7 +15,9 @@ from worker_api.outage import AWAY
 
 log = logging.getLogger(__name__)
 
+#: What needs a token where tokens are set, and what does not.
 router = APIRouter()
+probes = APIRouter()
 
 
 class Detail(BaseModel):
@@ -49,6 +51,9 @@ def _answers(status: int, description: str) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Detail, "description": description}}
 
 
+#: For the schema, where tokens are set.
+UNAUTHORIZED = _answers(401, "no valid token came along")
+
 _IMAGE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}, "description": "the picture"},
     **_answers(404, "no such subscription, or its camera has no fresh frame"),
@@ -56,6 +61,7 @@ _IMAGE: dict[int | str, dict[str, Any]] = {
 }
 
 
+@router.head("/camera/{subscription_id:path}/image", include_in_schema=False)
 @router.get("/camera/{subscription_id:path}/image", response_class=Response, responses=_IMAGE, tags=["cameras"])
 async def image(
     request: Request, subscription_id: Annotated[str, Path(description="displayIdentifier;cameraIdentifier")]
@@ -74,18 +80,20 @@ async def image(
     return Response(frame.jpeg, media_type="image/jpeg", headers=headers)
 
 
-@router.get("/health", tags=["operation"])
+@probes.head("/health", include_in_schema=False)
+@probes.get("/health", tags=["operation"])
 async def health() -> Status:
     """Return 200 as long as the process lives."""
     return Status(status="ok")
 
 
-@router.get("/ready", responses=_answers(503, "why no detections can be expected"), tags=["operation"])
+@probes.head("/ready", include_in_schema=False)
+@probes.get("/ready", responses=_answers(503, "why no detections can be expected"), tags=["operation"])
 async def ready(request: Request) -> Status:
     """Return 200 when servers, capture and workers are there and making progress."""
     reason = gateway_of(request).not_ready()
     if reason is not None:
-        raise HTTPException(503, reason)
+        raise HTTPException(503, reason if request.state.entered else "not ready; with a token this says why")
     return Status(status="ready")
 
 

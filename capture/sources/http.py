@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import httpx
 
-from capture.errors import SourceLost, SourceRefused, lost, unauthorized
+from capture.errors import SourceLost, SourceRefused, lost, not_allowed, unauthorized
 from capture.sources.source import Opening
+from contract.errors import UrlRefused
+from contract.guarded import Transport
 from contract.problems import Code
 from contract.urls import user_and_password
 
@@ -53,12 +55,11 @@ def client(opening: Opening) -> httpx.Client:
     settings = opening.settings
     return httpx.Client(
         auth=BasicOrDigest(*user_and_password(credentials)) if credentials else None,
-        verify=_tls(),
+        # A proxy named in the environment has no business with a camera and its password: this transport takes none.
+        transport=Transport(settings.allowed_cameras, tls=_tls(), connections=1),
         timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
-        limits=httpx.Limits(max_connections=1),
         follow_redirects=True,
         max_redirects=_MAX_REDIRECTS,
-        # A proxy named in the environment has no business with a camera and its password.
         trust_env=False,
     )
 
@@ -84,6 +85,8 @@ def in_our_words(played: bool) -> Iterator[None]:
     """Turn httpx's errors into ours; `played` says whether the camera has given a picture on this connection."""
     try:
         yield
+    except UrlRefused as exc:
+        raise not_allowed(exc) from exc
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as exc:
         raise SourceRefused(
             Code.CAMERA_UNSUPPORTED, "the URL, or where it redirects to, is not one of http:// or https://"

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 from av.container import InputContainer
 
-from capture.errors import SourceRefused
+from capture.errors import SourceLost, SourceRefused, not_allowed
 from capture.pictures import Decoded
 from capture.sources.decoding import decoded, open_container, paced
 from capture.sources.source import Opening
+from contract.errors import UrlRefused
 from contract.problems import Code
 from contract.urls import join_credentials
 
@@ -56,6 +57,7 @@ class Stream:
         if scheme not in _PROTOCOLS:
             known = ", ".join(f"{name}://" for name in _PROTOCOLS)
             raise SourceRefused(Code.CAMERA_UNSUPPORTED, f"no camera is read by {scheme}://; use one of {known}")
+        self._check_host()
         options = {"protocol_whitelist": _PROTOCOLS[scheme]} | (_RTSP_OPTIONS if scheme.startswith("rtsp") else {})
         settings = self._opening.settings
         return open_container(
@@ -65,3 +67,14 @@ class Stream:
             # Half: after the first silence FFmpeg hands over what its parser held back, and we read on (measured).
             read_s=settings.read_timeout_seconds / 2,
         )
+
+    def _check_host(self) -> None:
+        """Look where the name leads now; FFmpeg looks again by itself a moment later."""
+        parts = urlsplit(self._opening.url)
+        try:
+            self._opening.settings.allowed_cameras.resolve(parts.hostname or "", parts.port or 0)
+        except UrlRefused as exc:
+            raise not_allowed(exc) from exc
+        except OSError as exc:
+            text = f"the camera's host has no address ({exc.strerror}); check the URL, and the network's name server"
+            raise SourceLost(Code.CAMERA_UNREACHABLE, text) from exc

@@ -41,6 +41,11 @@ def test_the_environment_wins_over_env_file_and_that_over_the_older_config(
         ("DETECTOR_STATE_URL", "http://somewhere/"),
         ("DETECTOR_DEVICE", "toaster"),
         ("DETECTOR_LOG_LEVEL", "LOUD"),
+        ("DETECTOR_ORIGINS", "cms.example"),
+        ("DETECTOR_ORIGINS", "https://cms.example/page"),
+        ("DETECTOR_CAMERA_HOSTS", "10.0.0.0/33"),
+        ("DETECTOR_MODEL_HOSTS", "https://models.example"),
+        ("DETECTOR_TOKENS", "cms:1234"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named_in_one_line(
@@ -77,3 +82,31 @@ def test_one_server_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings.load()
 
     assert found.frames == found.broker == "rediss://one:6380/0"
+
+
+def test_a_token_that_was_set_instead_of_its_hash_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTOR_TOKENS", "det_hunter2")
+
+    with pytest.raises(SettingsInvalid) as caught:
+        settings.load()
+
+    assert "hunter2" not in str(caught.value)
+    assert "detector token" in str(caught.value)
+
+
+@pytest.mark.parametrize("alone", ["DETECTOR_TLS_CERT", "DETECTOR_TLS_KEY"])
+def test_a_certificate_and_its_key_go_together(monkeypatch: pytest.MonkeyPatch, alone: str) -> None:
+    monkeypatch.setenv(alone, "file.pem")
+
+    with pytest.raises(SettingsInvalid, match="both a certificate and its key"):
+        settings.load()
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETECTOR_CAMERA_HOSTS", "10.0.0.0/8, .cams.example,fd00::/8")
+    monkeypatch.setenv("DETECTOR_ORIGINS", "https://CMS.example/")
+
+    found = settings.load()
+
+    assert found.camera_hosts == ("10.0.0.0/8", ".cams.example", "fd00::/8")
+    assert found.origins == ("https://cms.example",)

@@ -24,9 +24,10 @@ from contract.subscriptions import Subscription, Wanted
 from tests.servers import eventually
 
 ROOT = Path(__file__).parents[3]
+CERTIFICATES = Path(__file__).parent / "certificates"
 Message = dict[str, Any]
 
-_LISTENING = re.compile(r"listening on http://[^:]+:(\d+)")
+_LISTENING = re.compile(r"listening on https?://[^:]+:(\d+)")
 
 
 class Gateway:
