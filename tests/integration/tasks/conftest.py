@@ -79,9 +79,8 @@ class Desk:
         """Write a package of one detector, called like no other; return its address."""
         name = f"colours-{len(list(self.home.iterdir()))}.mpta"
         torch.save({"model": {}}, self.home / "model.pt")
-        node = toys.node("model", tracker="none", **root)
         top = {"redis": root.pop("redis")} if "redis" in root else {}
-        node.pop("redis", None)
+        node = toys.node("model", **{"tracker": "none", **root})
         toys.package(self.home / name, node, {"model.pt": self.home / "model.pt"}, **top)
         return name
 
@@ -138,6 +137,14 @@ class Desk:
         """Return when the lease ends under which a worker computes the subscription's group; 0 when none does."""
         end = self.redis.zscore(self.keys.running(subscription.pipeline), subscription.group)
         return float(end or 0)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what each living process says of itself."""
+        pipe = self.redis.pipeline()
+        nodes.queue_ids(pipe, self.keys)
+        ids = pipe.execute()[1]
+        nodes.queue_signs(pipe, self.keys, ids)
+        return [node.facts for node in nodes.decode(self.keys, pipe.execute())]
 
     def problems(self) -> list[Problem]:
         """Return what was told so far."""

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from cli import embedded
-from contract import clients
 from tests.integration.tasks.colour_worker import BLUE, ORANGE
 from tests.integration.tasks.conftest import Desk
-from tests.servers import RedisServer, eventually
+from tests.servers import eventually
 from tests.unit.mpta.toys import scene
 
 CAR = scene((ORANGE, (20, 20, 80, 60)))
@@ -91,16 +85,6 @@ def test_a_crop_limits_what_is_looked_at(desk: Desk) -> None:
     assert desk.result(right)["data"]["detection"]["class"] == "truck"
 
 
-@pytest.fixture
-def actions_server() -> Iterator[RedisServer]:
-    """The server of a package's owner, which is not ours."""
-    with tempfile.TemporaryDirectory(prefix="detector-") as home:
-        running = RedisServer(Path(home), port=embedded.free_port())
-        running.start()
-        yield running
-        running.stop()
-
-
 @pytest.mark.usefixtures("worker")
 def test_a_crop_beside_the_picture_is_told(desk: Desk) -> None:
     beside = desk.subscribe("a;yard", desk.package(), crop=(500, 0, 600, 50))
@@ -130,36 +114,3 @@ def test_a_package_outside_the_allowed_folders_is_not_opened(desk: Desk) -> None
 
     assert problem.code == "model_unavailable"
     assert "allowed" in problem.text
-
-
-@pytest.mark.usefixtures("worker")
-def test_actions_save_the_picture_and_publish_its_key(desk: Desk, actions_server: RedisServer) -> None:
-    publish = {"type": "redis_publish", "channel": "{display}", "message": '{"c":"{class}","image":"{image_key}"}'}
-    save = {"type": "redis_save_image", "key": "seen:{class}:{uuid}", "expire_seconds": 60}
-    target = {"host": "127.0.0.1", "port": actions_server.port}
-    model = desk.package(redis=target, actions=[save, publish])
-    first, second = desk.subscribe("pump-1;front", model), desk.subscribe("kiosk;front", model)
-
-    with clients.connect(actions_server.url, "test") as other, other.pubsub() as listener:
-        listener.psubscribe("*")
-        listener.get_message(timeout=1.0)
-        desk.see(first, CAR)
-        events = [eventually(lambda: listener.get_message(ignore_subscribe_messages=True, timeout=1.0)) for _ in "12"]
-
-        assert {event["channel"] for event in events} == {first.display.encode(), second.display.encode()}
-        content = json.loads(events[0]["data"])
-        assert content["c"] == "car"
-        picture = other.get(content["image"])
-        assert isinstance(picture, bytes)
-        assert picture.startswith(b"\xff\xd8")
-        assert 0 < other.ttl(content["image"]) <= 60
-
-
-@pytest.mark.usefixtures("worker")
-def test_an_actions_target_that_is_away_costs_no_result(desk: Desk) -> None:
-    publish = {"type": "redis_publish", "channel": "events", "message": "{class}"}
-    front = desk.subscribe("a;front", desk.package(redis={"host": "127.0.0.1", "port": 1}, actions=[publish]))
-
-    for count in range(1, 4):
-        desk.see(front, CAR)
-        eventually(functools.partial(desk.count, count))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,14 +74,27 @@ def test_an_action_that_cannot_run_is_told_and_the_rest_runs(desk: Desk, start: 
     assert "fax_it" in problem.text
 
 
-def test_a_strict_worker_refuses_a_package_of_which_a_part_would_be_off(desk: Desk, start: Start) -> None:
+OFF = {"type": "redis_publish", "channel": "c", "message": "{class}"}
+NO_PASSWORD = {"host": "127.0.0.1", "port": 1, "password": "env:OTHER_REDIS_PASSWORD"}
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"actions": [{"type": "fax_it", "number": "1"}]}, "fax_it"),
+        ({"actions": [OFF], "redis": NO_PASSWORD}, "OTHER_REDIS_PASSWORD"),
+    ],
+)
+def test_a_strict_worker_refuses_a_package_of_which_a_part_would_be_off(
+    desk: Desk, start: Start, part: dict[str, Any], words: str
+) -> None:
     start(strict_packages="true")
-    front = desk.subscribe("a;front", desk.package(actions=[{"type": "fax_it", "number": "1"}]))
+    front = desk.subscribe("a;front", desk.package(**part))
 
     problem = eventually(desk.problems)[0]
 
     assert (problem.subscription, problem.code) == (front.id, "model_invalid")
-    assert "fax_it" in problem.text
+    assert words in problem.text
 
 
 def test_another_worker_takes_over_what_a_killed_one_had(desk: Desk, start: Start) -> None:
