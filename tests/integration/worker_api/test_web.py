@@ -33,6 +33,9 @@ def test_an_image_is_the_newest_frame_as_it_was_stored(
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert answer.content == b"\xff\xd8jpeg"
+    assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
+    head = httpx.head(f"{gateway.http}/camera/{path}/image")
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, "6", b"")
 
 
 def test_there_is_no_image_of_the_unknown_and_of_the_dark(cms: Cms, gateway: Gateway, redis: Redis, keys: Keys) -> None:

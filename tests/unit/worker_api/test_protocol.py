@@ -170,6 +170,24 @@ def test_a_bad_subscription_is_refused_by_name(payload: dict[str, Any], code: st
     assert "/srv" not in fault.text
 
 
+@pytest.mark.parametrize(
+    ("field", "setting"),
+    [("rtspUrl", "CAMERA_HOSTS"), ("snapshotUrl", "CAMERA_HOSTS"), ("modelUrl", "MODEL_HOSTS")],
+)
+def test_a_host_that_is_not_listed_is_refused(field: str, setting: str) -> None:
+    settings = Settings(camera_hosts=("10.0.0.0/8",), model_hosts=("10.0.0.0/8",))
+    good = {"subscriptionIdentifier": "d;c", "modelId": 1, "modelUrl": "http://10.0.0.1/m"}
+    given = good | {"rtspUrl": "rtsp://10.0.0.1/"} if field != "snapshotUrl" else good
+
+    assert wish_of({**given, field: "http://me:pw@10.0.0.1/x"}, settings)
+    with pytest.raises(Refused) as caught:
+        wish_of({**given, field: "http://me:pw@11.0.0.1/x"}, settings)
+
+    assert caught.value.code == "url_not_allowed"
+    assert caught.value.text.startswith(f"{field}: the operator does not allow this host")
+    assert caught.value.text.endswith(f"DETECTOR_{setting}")
+
+
 def test_a_crop_over_the_edge_is_left_to_who_knows_the_size() -> None:
     assert made(**CROP | {"cropX1": -5}).subscription.crop == (-5, 2, 3, 4)
 
