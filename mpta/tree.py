@@ -97,9 +97,12 @@ class Tree:
         shown = [(i, view) for i, view in enumerate(views) if view is not None]
         if not shown:
             return found
+        # Without `crop` all objects of a frame share one view.
+        distinct = list({id(view): view for _, view in shown}.values())
+        raw = dict(zip(map(id, distinct), branch.looker.raw(distinct), strict=True))
         spoken: list[tuple[int, Answer]] = []
-        for (i, view), rows in zip(shown, branch.looker.raw([view for _, view in shown]), strict=True):
-            answers = branch.looker.answers(rows, view)
+        for i, view in shown:
+            answers = branch.looker.answers(raw[id(view)], view)
             if answers:
                 spoken.append((i, answers[0]))
                 self._add_fields(branch.node, parents[i][0], answers[0])

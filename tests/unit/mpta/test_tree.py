@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mpta import Frame, Model, ModelInvalid, Pipeline, Result
 from tests.unit.mpta.toys import BrightnessClassifier, ColourDetector, manifest, node, scene
@@ -270,24 +268,3 @@ def test_a_model_that_is_not_given_and_a_reader_that_classifies_are_refused() ->
         Pipeline(manifest(node("root")), {})
     with pytest.raises(ModelInvalid, match=r"pipeline\.read: 'shade' is a classifier"):
         Pipeline(manifest(node("shade", read="left-to-right")), {"shade": BrightnessClassifier()})
-
-
-places = st.tuples(st.sampled_from([RED, GREEN, WHITE]), st.integers(0, 100), st.integers(0, 60))
-scenes = st.lists(places, max_size=4).map(lambda found: scene(*[(c, (x, y, x + 30, y + 24)) for c, x, y in found]))
-
-
-@given(images=st.lists(scenes, min_size=1, max_size=5), report=st.sampled_from(["best", "all"]), fields=st.booleans())
-@settings(max_examples=40, deadline=None)
-def test_a_batch_gives_what_each_frame_gives_alone(images: list[Any], report: str, fields: bool) -> None:
-    named = {"fields": {"shade": "{class}"}} if fields else {}
-    inner = node("shade", crop=True, triggerClasses=["plate"], **named)
-    root = node("root", report=report, branches=[node("plate", crop=True, branches=[inner]), node("all")])
-    models: dict[str, Model] = {"root": vehicles(), "plate": plates(), "shade": BrightnessClassifier(), "all": plates()}
-    pipeline = Pipeline(manifest(root), models)
-    frames = [Frame(image=image, crop=None if i % 2 else (5, 5, 150, 90)) for i, image in enumerate(images)]
-
-    together = pipeline.run(frames)
-
-    for frame, result in zip(frames, together, strict=True):
-        alone = pipeline.run([frame])[0]
-        assert (alone.detection, alone.objects, alone.tracks) == (result.detection, result.objects, result.tracks)
