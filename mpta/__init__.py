@@ -9,6 +9,7 @@ from mpta.package import Package, open_package
 from mpta.parsing import parse
 from mpta.pipeline import Pipeline, load
 from mpta.records import Box, Event, Frame, Image, Result, Value
+from mpta.weights import Weights
 
 __all__ = [
     "Action",
@@ -31,6 +32,7 @@ __all__ = [
     "SaveImage",
     "Task",
     "Value",
+    "Weights",
     "load",
     "open_package",
     "parse",

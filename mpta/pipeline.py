@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mpta import tracking
+from mpta import golden, tracking
 from mpta.checks import by_id, check
 from mpta.errors import ModelInvalid
 from mpta.looking import Answer, View
 from mpta.manifest import Manifest, Node
 from mpta.model import Model
 from mpta.package import Package, open_package
+from mpta.quietly import quietly
 from mpta.records import Detection, Frame, Result
 from mpta.tree import Happening, Tree, plan
+from mpta.weights import Weights, load_weights
 
 
 class Pipeline:
@@ -26,6 +29,7 @@ class Pipeline:
         digest: sha256 of the package's content; empty for one that was built in memory.
         models: the model of each node, by the node's path.
         warnings: what is odd but allowed, the package's and the models'.
+        weights: what it holds in memory, alone or with other pipelines; empty for one that was built in memory.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Pipeline:
         *,
         digest: str = "",
         warnings: Sequence[str] = (),
+        weights: Sequence[Weights] = (),
     ) -> None:
         """Store them; `models` are found by `modelId`, or by a function from a node to its model.
 
@@ -42,7 +47,7 @@ class Pipeline:
             ModelInvalid: a node has no model, or one of a task that it cannot use.
         """
         model_of = by_id(models) if isinstance(models, Mapping) else models
-        self.manifest, self.digest = manifest, digest
+        self.manifest, self.digest, self.weights = manifest, digest, weights
         self.models = {node.path: model_of(node) for node in manifest.root.walk()}
         self._root = plan(manifest.root, model_of)
         self._tree = Tree(self._root, sorted(manifest.field_names))
@@ -102,8 +107,10 @@ def load(
     name: str | None = None,
     threads: int | None = None,
     cache_dir: Path | None = None,
+    quiet: bool = False,
+    verify: bool = False,
 ) -> Pipeline:
-    """Open a package and load its models.
+    """Open a package and load its models; weights that another pipeline of this process holds are shared with it.
 
     Args:
         path: a `.mpta` file or a folder.
@@ -111,38 +118,43 @@ def load(
         name: what messages call the package; its file name by default.
         threads: threads per forward pass, of torch for this whole process; None leaves them as they are.
         cache_dir: see `open_package`.
+        quiet: work at low priority, so that pipelines in other threads keep their rate.
+        verify: run the package's golden cases, and refuse it when one fails.
 
     Raises:
-        PackageInvalid: see `open_package`.
+        PackageInvalid: see `open_package` and `mpta.golden.verify`.
         ModelInvalid: a model cannot be loaded safely or does not fit its node.
     """
-    package = open_package(path, name=name, cache_dir=cache_dir)
-    model_of = _by_file(package, device, threads)
-    return Pipeline(package.manifest, model_of, digest=package.digest, warnings=package.warnings)
+    opening = functools.partial(open_package, path, name=name, cache_dir=cache_dir)
+    package = quietly(opening) if quiet else opening()
+    pipeline = load_models(package, device, threads=threads, quiet=quiet)
+    if verify:
+        golden.verify(package, pipeline.run)
+    return pipeline
 
 
-def _by_file(package: Package, device: str, threads: int | None) -> Callable[[Node], Model]:
-    """Return a function that loads a node's model; nodes that name one file share it."""
-    loaded: dict[str, Model] = {}
+def load_models(package: Package, device: str = "cpu", *, threads: int | None = None, quiet: bool = False) -> Pipeline:
+    """Load the models of an open package; see `load`.
 
-    def model_of(node: Node) -> Model:
-        name = node.model_file.removeprefix("./")
-        if name not in loaded:
-            loaded[name] = _load_model(package, name, device, threads)
-        return loaded[name]
+    Raises:
+        ModelInvalid: a model cannot be loaded safely or does not fit its node.
+    """
+    weights = {
+        file: load_weights(package.files[file], name=file, device=device, threads=threads, quiet=quiet)
+        for file in dict.fromkeys(_file(node) for node in package.manifest.root.walk())
+    }
+    models = {file: each.model() for file, each in weights.items()}  # Nodes that name one file share its model.
+    return Pipeline(
+        package.manifest,
+        lambda node: models[_file(node)],
+        digest=package.digest,
+        warnings=package.warnings,
+        weights=tuple(weights.values()),
+    )
 
-    return model_of
 
-
-def _load_model(package: Package, name: str, device: str, threads: int | None) -> Model:
-    """Load a model by its kind; a package of ONNX files alone needs no torch."""
-    if name.lower().endswith(".onnx"):
-        from mpta.onnx_model import load_onnx
-
-        return load_onnx(package.files[name], name=name, threads=threads)
-    from mpta.torch_model import load_checkpoint
-
-    return load_checkpoint(package.files[name], name=name, device=device, threads=threads)
+def _file(node: Node) -> str:
+    return node.model_file.removeprefix("./")
 
 
 def _view(frame: Frame) -> View | None:

@@ -6,6 +6,7 @@ and its box suppression are used here.
 
 from __future__ import annotations
 
+import copy
 import pickle
 import threading
 from collections.abc import Sequence
@@ -107,6 +108,29 @@ class TorchModel:
             for start in range(0, len(batch), MAX_BATCH):
                 found += self._pass(batch[start : start + MAX_BATCH], min_confidence)
         return found
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network has learned, after its normalisation was folded into its convolutions."""
+        return sum(tensor.numel() for tensor in self._network.parameters())
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the parameters take on their device."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self._tensors())
+
+    def twin(self) -> TorchModel:
+        """Return a model with the same parameters in memory, for another thread.
+
+        A module of its own: ultralytics' heads keep the grid of their last input's shape, and a thread with another
+        shape would change it between two lines of this one.
+        """
+        twin = copy.copy(self)
+        twin._network = copy.deepcopy(self._network, {id(tensor): tensor for tensor in self._tensors()})
+        return twin
+
+    def _tensors(self) -> list[Any]:
+        return [*self._network.parameters(), *self._network.buffers()]
 
     def _try_out(self, name: str) -> None:
         """Run once on black: a network that cannot run or has nameless classes is refused now, not in a worker."""

@@ -1,0 +1,41 @@
+"""Work that steps back behind others."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+
+from mpta.quietly import NICENESS, SWITCH_S, quietly
+
+
+def priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_work_is_done_at_low_priority_and_the_caller_keeps_its_own() -> None:
+    before = priority()
+
+    assert quietly(priority) == NICENESS
+    assert priority() == before
+
+
+def test_threads_take_turns_more_often_until_the_last_work_is_done() -> None:
+    usual = sys.getswitchinterval()
+
+    def nested() -> tuple[float, float]:
+        return quietly(sys.getswitchinterval), sys.getswitchinterval()
+
+    assert quietly(nested) == pytest.approx((SWITCH_S, SWITCH_S))
+    assert sys.getswitchinterval() == usual
+
+
+def test_what_the_work_raises_is_raised() -> None:
+    def fail() -> None:
+        raise LookupError("not here")
+
+    with pytest.raises(LookupError, match="not here"):
+        quietly(fail)
+    assert sys.getswitchinterval() > SWITCH_S
