@@ -3,7 +3,10 @@
     role    key                  type     content
     state   subscriptions        hash     subscription id -> record (`contract.subscriptions`)
     state   sessions             hash     display -> its sessions, newest last (`contract.sessions`)
-    state   version              int      counts up with every change of the two above
+    state   version              int      counts up with every change of `subscriptions`
+    state   sessions_version     int      counts up with every change of `sessions`
+    state   cursors              hash     subscription id -> what of it was delivered (`contract.cursors`)
+    state   patch_failures       stream   patches that a CMS could not apply (`contract.sessions`)
     frames  frame:{cam}          hash     the newest picture (`contract.frames`)
     state   lease:{cam}          hash     which capture daemon reads the camera (`contract.leases`)
     state   fence                int      last fencing number given out
@@ -19,6 +22,8 @@
     state   node:{node}          string   a process's last sign of progress (`contract.nodes`)
     state   nodes                zset     node -> ms of its last sign
     state   secret:{cam}         string   user:password of the camera
+    state   connects:{address}   int      when the next connection is due             \\
+    state   backoff:{cam}        int      failed attempts in a row                    / `contract.connects`
 
 `cam` is a hash of a source without its credentials, `pipeline` one of a package's address, `group` one of (cam,
 pipeline, crop, orientation). No credential is part of a key.
@@ -47,6 +52,9 @@ class Keys:
         self.subscriptions = f"{prefix}subscriptions"
         self.sessions = f"{prefix}sessions"
         self.version = f"{prefix}version"
+        self.sessions_version = f"{prefix}sessions_version"
+        self.cursors = f"{prefix}cursors"
+        self.patch_failures = f"{prefix}patch_failures"
         self.fence = f"{prefix}fence"
         self.detections = f"{prefix}detections"
         self.problems = f"{prefix}problems"
@@ -83,6 +91,14 @@ class Keys:
     def group(self, group: Group) -> str:
         """Key of the group's truth."""
         return f"{self.prefix}group:{group}"
+
+    def connects(self, address: str) -> str:
+        """Key of the row in front of an address, by its digest."""
+        return f"{self.prefix}connects:{address}"
+
+    def backoff(self, cam: Cam) -> str:
+        """Key of the camera's failed attempts."""
+        return f"{self.prefix}backoff:{cam}"
 
     def told(self, *parts: str) -> str:
         """Key that says that a problem was reported."""

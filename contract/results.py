@@ -2,8 +2,8 @@
 
     detections  STREAM  s subscription id   c captured_ms   n 1 when nothing was seen   b the imageDetection, as sent
 
-One entry per subscription and frame, in capture order for each subscription; trimmed by age. The body is the finished
-message: a gateway relays its bytes and parses nothing.
+One entry per subscription and frame, in capture order for each subscription; trimmed by age and by memory. The body is
+the finished message: a gateway relays its bytes, and reads in it only when it comes too late.
 """
 
 from __future__ import annotations
@@ -13,6 +13,25 @@ from dataclasses import dataclass
 
 from contract.errors import RecordInvalid
 from contract.keys import Keys
+
+#: Where an entry stands in the stream: server's Unix ms, number within it. Compares as the stream is ordered.
+EntryId = tuple[int, int]
+
+
+def entry_id(raw: bytes) -> EntryId:
+    """Return the id that the server spells `raw`."""
+    ms, _, number = raw.partition(b"-")
+    return int(ms), int(number)
+
+
+def following(entry: EntryId) -> EntryId:
+    """Return the least id that comes after this one."""
+    return entry[0], entry[1] + 1
+
+
+def spelled(entry: EntryId) -> str:
+    """Return the id as the server spells it."""
+    return f"{entry[0]}-{entry[1]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
 
 Arg = str | int | float | bytes
@@ -35,3 +36,10 @@ class Script:
             return redis.evalsha(self._sha, len(keys), *keys, *args)
         except NoScriptError:
             return redis.eval(self.text, len(keys), *keys, *args)
+
+    async def run(self, redis: AsyncRedis, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+        """Do the same for asyncio."""
+        try:
+            return await redis.evalsha(self._sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await redis.eval(self.text, len(keys), *keys, *args)

@@ -1,8 +1,8 @@
 """Who wants what: the `subscriptions` hash, and what it means for cameras, groups and pipelines.
 
     subscriptions  HASH   subscription id -> JSON of `Subscription`   until unsubscribed, or its grace is over
-    version        INT    counts up with every change of subscriptions or sessions, from a number that tells one life
-                          of the server's content from the next (`epoch`)
+    version        INT    counts up with every change, from a number that tells one life of the server's content from
+                          the next (`epoch`)
     secret:{cam}   STRING "user:password" as it stood in the URL      30 days after it was last kept or set
 
 The gateway writes; capture daemons and workers read the whole hash whenever `version` has moved and reconcile with
@@ -65,6 +65,7 @@ class Subscription:
         owner: the CMS connection that subscribed last.
         orphaned_ms: Unix ms since which the owner is gone, None while it is there.
         revision: differs after every `subscribe`, so that a new wish is told of old troubles again.
+        begun: the revision since which there is this subscription to this inference: delivery goes on from there.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Subscription:
     owner: str = ""
     orphaned_ms: int | None = None
     revision: int = 0
+    begun: int = 0
 
     @property
     def pipeline(self) -> PipelineId:
@@ -188,10 +190,10 @@ def decode(key: str, raw: bytes) -> Subscription:
         raise RecordInvalid(key, f"a subscription cannot be read ({type(exc).__name__})") from exc
 
 
-def changed(pipe: AnyPipeline, keys: Keys) -> None:
-    """Queue: say that there is something new to read."""
-    pipe.set(keys.version, secrets.randbelow(_PER_EPOCH) * _PER_EPOCH, nx=True)
-    pipe.incr(keys.version)
+def changed(pipe: AnyPipeline, version: str) -> None:
+    """Queue: say that there is something new to read; `version` is the key of what has changed."""
+    pipe.set(version, secrets.randbelow(_PER_EPOCH) * _PER_EPOCH, nx=True)
+    pipe.incr(version)
 
 
 def epoch(version: int) -> int:
@@ -204,13 +206,13 @@ def put(pipe: AnyPipeline, keys: Keys, subscription: Subscription, credentials: 
     if credentials:
         pipe.set(keys.secret(subscription.source.cam), credentials, ex=_SECRET_TTL_S)
     pipe.hset(keys.subscriptions, subscription.id, encode(subscription))
-    changed(pipe, keys)
+    changed(pipe, keys.version)
 
 
 def remove(pipe: AnyPipeline, keys: Keys, ids: Iterable[str]) -> None:
     """Queue: end subscriptions; ids that are unknown do no harm."""
     pipe.hdel(keys.subscriptions, *ids)
-    changed(pipe, keys)
+    changed(pipe, keys.version)
 
 
 def queue_read(pipe: AnyPipeline, keys: Keys) -> None:

@@ -112,14 +112,14 @@ class Turner:
 
     Attributes:
         retention_ms: results older than this leave the stream.
-        max_results: the oldest beyond this many leave it too, about: the server's memory has an end.
+        max_bytes: the oldest beyond this much memory leave it too, about: the server's has an end.
     """
 
     redis: Redis
     keys: Keys
     pipeline: PipelineId
     retention_ms: int
-    max_results: int = 1_000_000
+    max_bytes: int = 512 * 2**20
     lease_ms: int = LEASE_MS
     wake_ms: int = WAKE_MS
 
@@ -150,7 +150,7 @@ class Turner:
             room,
             self.lease_ms,
             self.retention_ms,
-            self.max_results,
+            self.max_bytes,
             GROUP_TTL_MS,
             len(items),
         ]

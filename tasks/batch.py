@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import mpta
@@ -44,14 +44,6 @@ class Pipeline(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What a worker knows of the wishes when it computes a batch."""
-
-    wanted: Wanted
-    sessions: Mapping[str, Changes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
     """One claimed group that has a frame to look at."""
 
@@ -73,23 +65,26 @@ class Batch:
 
     Attributes:
         read: newest frames of the cameras, None where there is no fresh one.
+        sessions: of these displays, as they are known now. Asked when the pipeline has run: what was set before a frame
+            was captured is known by then.
         failed: told of each group whose picture, crop or pipeline failed, with a sentence.
         act: handed what results with actions ask for.
     """
 
     pipeline: Pipeline
     read: Callable[[Sequence[Cam]], Sequence[Frame | None]]
+    sessions: Callable[[Collection[str]], Mapping[str, Changes]]
     failed: Callable[[GroupPlan, Code, str], None]
     act: Callable[[events.Job], None]
 
-    def compute(self, claims: Sequence[Claim], world: World) -> list[Finished]:
+    def compute(self, claims: Sequence[Claim], wanted: Wanted) -> list[Finished]:
         """Return one `Finished` per claim; a group without subscribers, frame or result has nothing to say."""
-        jobs = self._jobs(claims, world)
-        computed = {job.claim.group: finished for job, finished in self._run(jobs, world)}
+        jobs = self._jobs(claims, wanted)
+        computed = {job.claim.group: finished for job, finished in self._run(jobs)}
         return [computed.get(claim.group) or _passed(claim) for claim in claims]
 
-    def _jobs(self, claims: Sequence[Claim], world: World) -> list[Job]:
-        plans = {claim.group: plan for claim in claims if (plan := world.wanted.groups.get(claim.group))}
+    def _jobs(self, claims: Sequence[Claim], wanted: Wanted) -> list[Job]:
+        plans = {claim.group: plan for claim in claims if (plan := wanted.groups.get(claim.group))}
         cams = list({plan.cam for plan in plans.values()})
         newest = dict(zip(cams, self.read(cams), strict=True)) if cams else {}
         decoded: dict[Cam, pictures.Image | None] = {}
@@ -116,29 +111,30 @@ class Batch:
             jobs.append(Job(claim, plan, frame, image))
         return jobs
 
-    def _run(self, jobs: Sequence[Job], world: World) -> list[tuple[Job, Finished]]:
+    def _run(self, jobs: Sequence[Job]) -> list[tuple[Job, Finished]]:
         if not jobs:
             return []
         try:
             results = self.pipeline.run([job.input() for job in jobs])
         except MODEL_FAULTS as exc:
-            return self._run_alone(jobs, world, exc)
-        return [(job, self._finished(job, result, world)) for job, result in zip(jobs, results, strict=True)]
+            return self._run_alone(jobs, exc)
+        histories = self.sessions({s.display for job in jobs for s in job.plan.subscriptions})
+        return [(job, self._finished(job, result, histories)) for job, result in zip(jobs, results, strict=True)]
 
-    def _run_alone(self, jobs: Sequence[Job], world: World, fault: Exception) -> list[tuple[Job, Finished]]:
+    def _run_alone(self, jobs: Sequence[Job], fault: Exception) -> list[tuple[Job, Finished]]:
         """One frame that the model cannot take must not cost the others their results."""
         if len(jobs) > 1:
-            return [done for job in jobs for done in self._run([job], world)]
+            return [done for job in jobs for done in self._run([job])]
         log.warning("camera %s: the pipeline failed (%s: %s)", jobs[0].plan.cam, type(fault).__name__, fault)
         self.failed(
             jobs[0].plan, Code.MODEL_FAILED, f"the pipeline failed on this camera's picture ({type(fault).__name__})"
         )
         return []
 
-    def _finished(self, job: Job, result: mpta.Result, world: World) -> Finished:
+    def _finished(self, job: Job, result: mpta.Result, histories: Mapping[str, Changes]) -> Finished:
         seq, captured_ms = job.frame.seq, job.frame.captured_ms
         viewers = tuple(
-            (subscription, sessions.at(world.sessions.get(subscription.display, ()), captured_ms))
+            (subscription, sessions.at(histories.get(subscription.display, ()), captured_ms))
             for subscription in job.plan.subscriptions
         )
         if result.events:

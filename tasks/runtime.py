@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from threading import Event, Lock, Thread
 
@@ -17,12 +18,13 @@ import mpta
 from contract import clients, frames, nodes, problems, sessions, subscriptions, wakeups
 from contract.keys import Keys, PipelineId
 from contract.problems import Code
+from contract.sessions import Changes
 from contract.settings import Settings
 from contract.subscriptions import GroupPlan, Wanted
 from contract.work import Finished, Turn, Turner, Wake
 from tasks import gpu
 from tasks.actions import Actions
-from tasks.batch import Batch, Pipeline, World
+from tasks.batch import Batch, Pipeline
 from tasks.credentials import with_password
 from tasks.events import Job
 from tasks.loop import Loop, Renewals, Tally
@@ -51,8 +53,8 @@ class Runtime:
         self.packages = Packages(settings, self._with_password(load or self._load), self._loaded)
         self.actions = Actions(settings.action_max_age_seconds)
         self.counts: Counter[str] = Counter()
-        self._world = World(Wanted(-1))
-        self._world_lock = Lock()
+        self._wanted = Wanted(-1)
+        self._wanted_lock = Lock()
         self._renewals = Renewals()
         self._slots: defaultdict[PipelineId, Slot] = defaultdict(Slot)
         self._active, self._active_lock, self._threads_max = 0, Lock(), 1
@@ -136,6 +138,7 @@ class Runtime:
             keys=self.keys,
             pipeline=pipeline,
             retention_ms=self.settings.results_retention_ms,
+            max_bytes=self.settings.results_max_mb * 2**20,
         )
         read = functools.partial(frames.get_many, self.frames, self.keys)
         target = package.manifest.redis
@@ -144,10 +147,10 @@ class Runtime:
             if target is not None:
                 self.actions.submit(target, job)
 
-        batch = Batch(package, read, self._failed, act)
+        batch = Batch(package, read, self._sessions, self._failed, act)
 
         def compute(turn: Turn) -> list[Finished]:
-            return batch.compute(turn.claims, self._world_at(turn.version))
+            return batch.compute(turn.claims, self._wanted_at(turn.version))
 
         return Loop(
             turner,
@@ -165,19 +168,16 @@ class Runtime:
             self._pulse.progress()
         self.counts.update(frames=tally.frames, batches=tally.batches, refused=tally.refused)
 
-    def _world_at(self, version: int) -> World:
-        """Return the wishes of `version` or newer: a session set before a frame was captured is known by now."""
-        with self._world_lock:
-            if self._world.wanted.version != version:
-                self._world = self._read_world()
-            return self._world
+    def _wanted_at(self, version: int) -> Wanted:
+        """Return the wishes of `version` or newer."""
+        with self._wanted_lock:
+            if self._wanted.version != version:
+                self._wanted = subscriptions.read(self.state, self.keys)
+            return self._wanted
 
-    def _read_world(self) -> World:
-        pipe = self.state.pipeline(transaction=True)
-        subscriptions.queue_read(pipe, self.keys)
-        sessions.queue_read(pipe, self.keys)
-        version, records, changes = pipe.execute()
-        return World(subscriptions.decode_read(self.keys, version, records), sessions.decode_read(changes))
+    def _sessions(self, displays: Collection[str]) -> dict[str, Changes]:
+        """Return the sessions of those of `displays` that have any; what cannot be read is left out."""
+        return sessions.read(self.state, self.keys, displays)
 
     def _load(self, path: Path, name: str) -> Pipeline:
         return mpta.load(path, device=self.device, name=name, threads=self.settings.torch_threads)
@@ -194,7 +194,7 @@ class Runtime:
         """Work may have waited for this package; and should it fail again, that is news."""
         self._wake(pipeline, Wake.SEND)
         self._told = {told for told in self._told if told[0] != pipeline}
-        for subscription in self._world.wanted.subscriptions.values():
+        for subscription in self._wanted.subscriptions.values():
             if subscription.pipeline == pipeline:
                 for code in (Code.MODEL_UNAVAILABLE, Code.MODEL_INVALID):
                     problems.forget(self.state, self.keys, subscription, code)
@@ -207,20 +207,20 @@ class Runtime:
     def _reconcile(self) -> None:
         while not self._closed.wait(RECONCILE_S):
             try:
-                world = self._world_at(subscriptions.read_version(self.state, self.keys))
-                self.packages.want(world.wanted.pipelines)
-                self._tell_troubles(world)
+                wanted = self._wanted_at(subscriptions.read_version(self.state, self.keys))
+                self.packages.want(wanted.pipelines)
+                self._tell_troubles(wanted)
             except clients.Down as exc:
                 log.debug("the state server is away: %s", exc)
 
-    def _tell_troubles(self, world: World) -> None:
-        for subscription in world.wanted.subscriptions.values():
+    def _tell_troubles(self, wanted: Wanted) -> None:
+        for subscription in wanted.subscriptions.values():
             for code, text in self.packages.troubles(subscription.pipeline):
                 told = (subscription.pipeline, subscription.id, subscription.revision, code)
                 if told not in self._told:
                     problems.tell(self.state, self.keys, subscription, code, text)
                     self._told.add(told)
-        self._told = {told for told in self._told if told[1] in world.wanted.subscriptions}
+        self._told = {told for told in self._told if told[1] in wanted.subscriptions}
 
     def _sign(self) -> None:
         while not self._closed.wait(nodes.SIGN_S):

@@ -10,7 +10,7 @@ from typing import assert_never
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from contract.problems import Code
-from worker_api.changes import Bind, Change, Put, Remove
+from worker_api.changes import Bind, Change, Fail, Put, Remove
 from worker_api.gateway import Gateway
 from worker_api.limits import TokenBucket
 from worker_api.messages import (
@@ -25,7 +25,6 @@ from worker_api.messages import (
     Unsubscribe,
 )
 from worker_api.outage import AWAY, backoff
-from worker_api.outbox import Outbox
 from worker_api.protocol import Refused, Wish, parse, wish_of
 from worker_api.sets import Assign
 
@@ -48,7 +47,7 @@ class Connection:
         self._gateway = gateway
         self._counters = gateway.counters
         self._websocket = websocket
-        self._outbox = Outbox(gateway.counters)
+        self._outbox = gateway.outbox()
         self._owner = ""
         self._changes: asyncio.Queue[Change] = asyncio.Queue(_CHANGES)
         self._sending_since_s: float | None = None
@@ -84,6 +83,7 @@ class Connection:
             self._sending_since_s = self._clock()
             if not await self._send(body):
                 return
+            self._outbox.confirm()
             self._sending_since_s = None
         await self._close()
 
@@ -169,7 +169,7 @@ class Connection:
                 done = PatchResultPayload(sessionId=session, success=True, message="Patch noted.")
                 self._outbox.put_reply(PatchSessionResult(payload=done).text())
             case PatchSessionResult(payload=result):
-                self._note(result)
+                return self._note(result)
             case _:
                 assert_never(message)
         return []
@@ -189,13 +189,13 @@ class Connection:
                 refused.append(fault)
         return Assign(self._owner, wishes, refused)
 
-    def _note(self, result: PatchResultPayload) -> None:
+    def _note(self, result: PatchResultPayload) -> list[Change]:
         self._counters.patch_results += 1
-        if not result.success:
-            self._counters.patch_failures += 1
-            log.warning(
-                "%s: patchSession of session %.80r failed: %.200r", self._owner, result.sessionId, result.message
-            )
+        if result.success:
+            return []
+        self._counters.patch_failures += 1
+        log.warning("%s: patchSession of session %.80r failed: %.200r", self._owner, result.sessionId, result.message)
+        return [Fail(result.sessionId, result.message[:1000])]
 
     # ------------------------------------------------------------ to the registry
 

@@ -14,12 +14,16 @@ from contract.keys import Keys
 from contract.settings import Settings
 from worker_api.cluster import VIEW_S, Cluster, busiest, not_ready
 from worker_api.counters import Counters
+from worker_api.cursors import FLUSH_S, Cursors
+from worker_api.displays import Unused
 from worker_api.hub import Hub
+from worker_api.late import Late
 from worker_api.outage import AWAY, keep_doing
 from worker_api.outbox import Outbox
 from worker_api.owners import Leave, Reap, owner_name
 from worker_api.registry import POLL_S, Registry
 from worker_api.relay import Relay
+from worker_api.replay import Replay
 from worker_api.reports import state_report
 
 _REAP_S = 1.0
@@ -37,21 +41,41 @@ class Gateway:
         self._keys = Keys(settings.key_prefix)
         self._state = clients.connect_async(settings.state, "gateway")
         self._frames = clients.connect_async(settings.frames, "gateway")
-        self.hub = Hub(self.counters, settings.empty_detections)
+        self._late = Late(
+            self.counters, after_s=settings.patch_after_seconds, mode=settings.replay, clock=self._server_ms
+        )
+        self.hub = Hub(self.counters, settings.empty_detections, self._late)
         self.cluster = Cluster(self._state, self._frames, self._keys)
-        self.registry = Registry(self._state, self._keys, limit=settings.max_streams, hub=self.hub)
+        self.registry = Registry(
+            self._state,
+            self._keys,
+            limit=settings.max_streams,
+            kept_ms=settings.results_retention_ms,
+            hub=self.hub,
+        )
         self._relay = Relay(self._state, self._keys, self.hub, self.counters)
+        self._cursors = Cursors(self._state, self._keys, self.hub)
+        self._replay = Replay(self._state, self._keys, self.hub, self._cursors, self.counters)
+        self._unused = Unused()
         self._numbers = itertools.count(1)
 
     def loops(self) -> dict[str, Coroutine[None, None, None]]:
         """Return everything that must run as long as the process does, by name."""
         return {
             "relay": keep_doing(self._relay.step, "relay"),
+            "replay": keep_doing(self._replay.step, "replay"),
+            "near scan": keep_doing(self._replay.near.step, "near scan"),
+            "far scan": keep_doing(self._replay.far.step, "far scan"),
+            "cursors": keep_doing(self._cursors.flush, "cursors", FLUSH_S),
             "mirror": keep_doing(self.registry.poll, "mirror", POLL_S),
             "view": keep_doing(self._look, "view", VIEW_S),
             "sign": keep_doing(self._sign, "sign", nodes.SIGN_S),
             "reaper": keep_doing(self._reap, "reaper", _REAP_S),
         }
+
+    def outbox(self) -> Outbox:
+        """Return what a new connection is sent from."""
+        return Outbox(self.counters, self._late)
 
     @contextlib.contextmanager
     def joined(self, outbox: Outbox) -> Iterator[str]:
@@ -67,6 +91,7 @@ class Gateway:
         """Begin the grace of what a connection that is gone has owned. If that fails, the reaper does it."""
         with contextlib.suppress(*AWAY, TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
+                await self._cursors.flush()
                 await self.registry.apply([Leave(owner)])
 
     def report(self, owner: str) -> str:
@@ -103,9 +128,13 @@ class Gateway:
         """Give up this gateway's place in the cluster and its connections to the servers."""
         with contextlib.suppress(*AWAY, TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
+                await self._cursors.flush()
                 await self.cluster.say_goodbye()
         await self._state.aclose()
         await self._frames.aclose()
+
+    def _server_ms(self) -> int:
+        return nodes.now_ms() + self.registry.ahead_ms
 
     async def _look(self) -> None:
         cams = {s.source.cam for s in self.registry.state.subscriptions.values()}
@@ -120,5 +149,6 @@ class Gateway:
             connected=frozenset(self.hub.connected),
             alive=self.cluster.gateways,
             grace_ms=int(self.settings.subscription_grace_seconds * 1000),
+            unused=self._unused.expired(self.registry.state, time.monotonic()),
         )
         await self.registry.apply([reap])

@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import KeysView, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from typing import Literal
 
-from contract.keys import Cam
+from contract.cursors import Cursor
 from contract.problems import Problem
-from contract.results import Entry
+from contract.results import Entry, EntryId
 from contract.subscriptions import Subscription
 from worker_api.changes import State
 from worker_api.counters import Counters
-from worker_api.messages import ErrorMessage
+from worker_api.late import Late
+from worker_api.messages import ErrorMessage, ResultsLost
 from worker_api.outbox import Outbox
+from worker_api.routes import Route, Waiting
 
-#: A result that is older than the one before it by more than this is no straggler: the camera host's clock was set.
-CLOCK_STEP_MS = 60_000
-
-
-class Route:
-    """Where one subscription's results go, and what went there last."""
-
-    __slots__ = ("cam", "last_ms", "nothing", "outbox", "owner", "revision")
-
-    def __init__(self, subscription: Subscription, outbox: Outbox, before: Route | None) -> None:
-        """Follow on `before` in so far as it is still the same camera, seen by the same connection."""
-        self.owner = subscription.owner
-        self.revision = subscription.revision
-        self.cam: Cam = subscription.source.cam
-        self.outbox = outbox
-        same_view = before is not None and before.owner == self.owner and before.cam == self.cam
-        self.last_ms: int = before.last_ms if before is not None and same_view else 0
-        #: The last result showed nothing; after a new `subscribe` that is unknown.
-        self.nothing = False
+#: The cursor of a subscription that is sent nothing is noted this often: a return reads no more than this for nothing.
+NOTED_S = 30.0
 
 
 class Hub:
-    """The connections of this gateway and the subscriptions that they own."""
+    """The connections of this gateway and the subscriptions that they own.
 
-    def __init__(self, counters: Counters, empty: Literal["on_change", "always", "never"]) -> None:
+    Attributes:
+        next: the first entry that the relay has not read; None before it knows where it begins.
+        life: of the stream: another one after it began anew.
+        departed: how far subscriptions were delivered that have left, as long as that is not noted.
+    """
+
+    def __init__(self, counters: Counters, empty: Literal["on_change", "always", "never"], late: Late) -> None:
+        self.next: EntryId | None = None
+        self.life = 0
+        self.departed: dict[str, Cursor] = {}
         self._counters = counters
         self._empty = empty
+        self._late = late
         self._outboxes: dict[str, Outbox] = {}
         self._routes: dict[str, Route] = {}
+        self._returned: list[Route] = []
+        self._any_returned = asyncio.Event()
         self._owned: Mapping[str, list[Subscription]] = {}
         self._state = State()
 
@@ -70,38 +68,103 @@ class Hub:
         for outbox in self._outboxes.values():
             outbox.close()
 
+    # ------------------------------------------------------------ routes
+
     def rewire(self, state: State) -> None:
         """Route by this state from now on."""
         self._state = state
-        routes: dict[str, Route] = {}
+        before, self._routes = self._routes, {}
         owned: dict[str, list[Subscription]] = defaultdict(list)
         for subscription in state.subscriptions.values():
             outbox = self._outboxes.get(subscription.owner)
-            if outbox is None:
-                continue
-            owned[subscription.owner].append(subscription)
-            route = self._routes.get(subscription.id)
-            if route is None or route.owner != subscription.owner or route.revision != subscription.revision:
-                route = Route(subscription, outbox, route)
-            routes[subscription.id] = route
-        self._routes, self._owned = routes, owned
+            if outbox is not None:
+                owned[subscription.owner].append(subscription)
+                self._routes[subscription.id] = self._route(subscription, outbox, before.get(subscription.id))
+        self._owned = owned
+        for route in before.values():
+            if self._routes.get(route.id) is not route:
+                self._end(route)
 
-    def deliver(self, entry: Entry) -> None:
-        """Hand a result to the connection that owns its subscription, if that is one of ours."""
+    def _route(self, subscription: Subscription, outbox: Outbox, before: Route | None) -> Route:
+        """Return the route that there was, as long as it leads from the same inference to the same connection."""
+        same_owner = before is not None and before.owner == subscription.owner
+        if before is not None and same_owner and before.begun == subscription.begun:
+            before.revision = subscription.revision
+            return before
+        route = Route(subscription, outbox)
+        if before is not None and same_owner and before.cam == route.cam:
+            route.last_ms = before.last_ms
+        self._returned.append(route)
+        self._any_returned.set()
+        return route
+
+    def _end(self, route: Route) -> None:
+        route.alive = False
+        route.outbox.end_resuming(route)
+        if self.next is not None and route.placed:
+            self.departed[route.id] = route.cursor(self.next)
+
+    async def returned(self) -> list[Route]:
+        """Wait for routes whose place in the stream is not known yet; return them, until they are `placed`."""
+        await self._any_returned.wait()
+        self._returned = [route for route in self._returned if route.alive]
+        return list(self._returned)
+
+    def placed(self, routes: Iterable[Route]) -> None:
+        """Note that these routes know their place."""
+        done = set(routes)
+        self._returned = [route for route in self._returned if route not in done]
+        if not self._returned:
+            self._any_returned.clear()
+
+    def moved(self, now_s: float) -> list[Route]:
+        """Return the routes whose cursor must be noted."""
+        return [r for r in self._routes.values() if r.placed and (r.moved or now_s - r.noted_s > NOTED_S)]
+
+    # ------------------------------------------------------------ results
+
+    def deliver(self, entry_id: EntryId, entry: Entry) -> None:
+        """Hand a result that the relay read to the connection that owns its subscription, if that is one of ours."""
         route = self._routes.get(entry.subscription)
-        if route is None:
+        if route is not None and not route.resuming and entry_id >= route.next:
+            self.take(route, entry_id, entry)
+
+    def take(self, route: Route, entry_id: EntryId, entry: Entry) -> None:
+        """Send a result, or find out why not."""
+        item = Waiting(route, entry_id, entry.captured_ms, entry.nothing, entry.body)
+        if self._late.is_late(entry.captured_ms):
+            route.outbox.put_late(item)
             return
-        if entry.captured_ms < route.last_ms < entry.captured_ms + CLOCK_STEP_MS:
+        if route.is_older(entry.captured_ms):
             self._counters.out_of_order += 1
             return
-        route.last_ms = entry.captured_ms
-        repeated = entry.nothing and (self._empty == "never" or (self._empty == "on_change" and route.nothing))
-        route.nothing = entry.nothing
-        if repeated:
+        if entry.nothing and (self._empty == "never" or (self._empty == "on_change" and route.nothing)):
             self._counters.nothing_suppressed += 1
+            route.last_ms = entry.captured_ms
             return
-        route.outbox.put_detection(entry.subscription, entry.body)
-        self._counters.relayed += 1
+        route.outbox.put_detection(item)
+
+    def go_live(self, route: Route, following: EntryId) -> None:
+        """From the entry `following` on the relay's word counts for this route."""
+        route.next = following
+        route.resuming = False
+        route.moved = True
+        route.outbox.end_resuming(route)
+
+    def lose(self, route: Route, from_ms: int, to_ms: int) -> None:
+        """Tell a subscription's owner of a gap that cannot be replayed."""
+        self._counters.results_lost += 1
+        self._counters.errors_sent += 1
+        route.outbox.put_reply(ResultsLost.of(route.id, from_ms, to_ms).text())
+
+    def lose_all(self, from_ms: int, to_ms: int) -> None:
+        """The stream began anew: tell everybody, and forget where in the old one they were."""
+        self.life += 1
+        self.next = (0, 0)
+        for route in self._routes.values():
+            if route.placed:
+                self.lose(route, from_ms, to_ms)
+            route.next = (0, 0)
 
     def tell(self, problem: Problem) -> None:
         """Tell the owner of a subscription of its trouble, if that is one of our connections."""

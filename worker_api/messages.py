@@ -6,9 +6,20 @@ Incoming models ignore fields that they do not know: a CMS may be newer than we 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictInt,
+    StrictStr,
+    Tag,
+    model_serializer,
+)
 
 from contract.problems import Code
 
@@ -154,6 +165,10 @@ class CroppedCameraConnection(CameraConnection):
     cropY2: int
 
 
+def _timestamp(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _cropped(value: Any) -> str:
     return "cropped" if isinstance(value, CroppedCameraConnection) else "whole"
 
@@ -184,7 +199,51 @@ class ErrorMessage(_Message):
 
     def text(self) -> str:
         """Return the message as it is sent; the identifier is there when it is known."""
-        return self.model_dump_json(exclude_none=True)
+        return self.model_dump_json(exclude_none=True, by_alias=True)
+
+
+class ResultsLost(ErrorMessage):
+    """A gap that cannot be replayed: results of frames captured about then are gone."""
+
+    code: Literal[Code.RESULTS_LOST] = Code.RESULTS_LOST
+    since: Annotated[str, Field(serialization_alias="from")]
+    to: str
+
+    @classmethod
+    def of(cls, subscription: str, from_ms: int, to_ms: int) -> ResultsLost:
+        """Return the message for a gap between two Unix times."""
+        since, to = _timestamp(from_ms), _timestamp(to_ms)
+        text = f"results from {since} to {to} were not kept for long enough and cannot be replayed"
+        return cls(subscriptionIdentifier=subscription, error=text, since=since, to=to)
+
+
+class CurrentCar(_Message):
+    """What of a display's current car is ours to write; null clears, and what is missing is left alone."""
+
+    carModel: Any = None
+    carBrand: Any = None
+    carYear: Any = None
+    bodyType: Any = None
+    licensePlateText: Any = None
+    licensePlateType: Any = None
+
+    @model_serializer(mode="wrap")
+    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
+
+
+class SessionPatch(_Message):
+    """A partial of the CMS's `DisplayPersistentData`."""
+
+    currentCar: CurrentCar
+
+
+class PatchSession(_Message):
+    """The late detections of one session, merged."""
+
+    type: Literal["patchSession"] = "patchSession"
+    sessionId: _Id
+    data: SessionPatch
 
 
 class RefusedItem(_Message):

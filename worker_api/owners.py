@@ -40,12 +40,14 @@ class Reap:
         gateway: who reaps; it knows best which of its own connections are there.
         connected: the owners that are connected to it.
         alive: the gateways that live, or None when that is not known for certain.
+        unused: displays that have had sessions and no subscription for too long.
     """
 
     gateway: str
     connected: Collection[str]
     alive: Collection[str] | None
     grace_ms: int
+    unused: Collection[str] = ()
 
     def apply(self, draft: Draft) -> str | None:
         """Bring marks and subscriptions up to date."""
@@ -59,7 +61,7 @@ class Reap:
             elif gone != (since_ms is not None):
                 draft.put(replace(subscription, orphaned_ms=draft.now_ms if gone else None))
         draft.remove([s.id for s in ended])
-        draft.forget_sessions({s.display for s in ended})
+        draft.forget_sessions({s.display for s in ended} | set(self.unused))
         return None
 
     def _is_gone(self, owner: str) -> bool | None:

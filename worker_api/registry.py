@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
-from contract import sessions, subscriptions
+from contract import nodes, sessions, subscriptions
 from contract.errors import RecordInvalid
 from contract.keys import Keys
-from contract.sessions import Changes
 from contract.subscriptions import Subscription
 from worker_api.changes import Change, Draft, State
 from worker_api.hub import Hub
@@ -31,13 +30,16 @@ class Registry:
 
     Attributes:
         state: as of the last poll or own change, whichever was later; the hub is rewired with every new one.
+        ahead_ms: how much the server's clock was ahead of ours when it was last asked.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, *, limit: int, hub: Hub) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, limit: int, kept_ms: int, hub: Hub) -> None:
         self.state = State()
+        self.ahead_ms = 0
         self._redis = redis
         self._keys = keys
         self._limit = limit
+        self._kept_ms = kept_ms
         self._hub = hub
         self._lock = asyncio.Lock()
         self._decoded: dict[bytes, Subscription] = {}
@@ -63,41 +65,49 @@ class Registry:
     async def _decide(self, changes: Sequence[Change]) -> list[str | None]:
         while True:
             async with self._redis.pipeline(transaction=True) as pipe:
-                await pipe.watch(self._keys.version)
+                await pipe.watch(self._keys.version, self._keys.sessions_version)
                 now_ms = await self._refresh()
-                draft = Draft(self.state, now_ms, self._limit)
+                draft = Draft(self.state, now_ms, self._limit, self._kept_ms)
                 answers = [change.apply(draft) for change in changes]
                 pipe.multi()  # type: ignore[no-untyped-call]
                 if not draft.queue(pipe, self._keys):
                     return answers
                 pipe.get(self._keys.version)
+                pipe.get(self._keys.sessions_version)
                 try:
-                    version = (await pipe.execute())[-1]
+                    version, sessions_version = (await pipe.execute())[-2:]
                 except WatchError:
                     continue  # Another gateway was faster: decide again on what it left.
             self._credentials |= draft.credentials
-            self._become(State(int(version), draft.subscriptions, draft.sessions))
+            self._become(State(int(version or 0), draft.subscriptions, draft.sessions, int(sessions_version or 0)))
             return answers
 
     async def _refresh(self) -> int:
         """Read what is stored if it has moved; return the server's clock in ms."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.get(self._keys.version)
+        pipe.get(self._keys.sessions_version)
         pipe.time()
-        version, (seconds, micros) = await pipe.execute()
-        if self._lost is None and _is_loss(self.state.version, int(version or 0)):
+        *stored, (seconds, micros) = await pipe.execute()
+        versions = [int(version or 0) for version in stored]
+        known = [self.state.version, self.state.sessions_version]
+        if self._lost is None and any(map(_is_loss, known, versions)):
             self._lost = self.state
-        if int(version or 0) != self.state.version:
+        if versions != known:
             self._become(await self._read())
-        return int(seconds) * 1000 + int(micros) // 1000
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        self.ahead_ms = now_ms - nodes.now_ms()
+        return now_ms
 
     async def _read(self) -> State:
         pipe = self._redis.pipeline(transaction=True)
         subscriptions.queue_read(pipe, self._keys)
         sessions.queue_read(pipe, self._keys)
-        version, records, histories = cast("tuple[bytes | None, Mapping[bytes, bytes], Any]", await pipe.execute())
+        version, records, sessions_version, histories = cast("tuple[Any, ...]", await pipe.execute())
         self._decoded = {raw: s for raw in records.values() if (s := self._decode(raw))}
-        return State(int(version or 0), {s.id: s for s in self._decoded.values()}, self._histories(histories))
+        wanted = {s.id: s for s in self._decoded.values()}
+        bound = sessions.decode_all(self._keys, histories)
+        return State(int(version or 0), wanted, bound, int(sessions_version or 0))
 
     def _decode(self, raw: bytes) -> Subscription | None:
         try:
@@ -106,20 +116,13 @@ class Registry:
             log.warning("a subscription is left out: %s", exc)
             return None
 
-    def _histories(self, records: Mapping[bytes, bytes]) -> dict[str, Changes]:
-        histories: dict[str, Changes] = {}
-        for display, raw in records.items():
-            try:
-                histories |= sessions.decode_read({display: raw})
-            except (ValueError, TypeError) as exc:
-                log.warning("the sessions of a display are left out: %s", RecordInvalid(self._keys.sessions, str(exc)))
-        return histories
-
     def _become(self, state: State) -> None:
+        rewired = state.version != self.state.version
         self.state = state
         if self._lost is None:
             self._credentials = {i: c for i, c in self._credentials.items() if c and i in state.subscriptions}
-        self._hub.rewire(state)
+        if rewired:
+            self._hub.rewire(state)
 
 
 def _is_loss(known: int, version: int) -> bool:

@@ -13,9 +13,11 @@ from worker_api.protocol import Refused, Wish
 
 def same_wish(one: Subscription, other: Subscription) -> bool:
     """Return whether two subscriptions ask for the same, whoever owns them."""
-    return replace(one, owner="", orphaned_ms=None, revision=0) == replace(
-        other, owner="", orphaned_ms=None, revision=0
-    )
+    return _bare(one) == _bare(other)
+
+
+def _bare(subscription: Subscription) -> Subscription:
+    return replace(subscription, owner="", orphaned_ms=None, revision=0, begun=0)
 
 
 @dataclass(frozen=True, slots=True)

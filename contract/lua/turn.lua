@@ -1,11 +1,11 @@
 -- A worker's turn: finish what it computed, claim what is next. ARGV[3..]:
---   pipeline batch finished_batch answers_wake stay_ms room lease_ms retention_ms max_results group_ttl_ms items,
+--   pipeline batch finished_batch answers_wake stay_ms room lease_ms retention_ms max_bytes group_ttl_ms items,
 --   then per item: group seq tracks entries, then per entry: subscription captured_ms nothing body
 -- Returns {version, wake, refused, group, seen, done, tracks, group, ...}.
 local pipeline, batch, finished = ARGV[3], ARGV[4], ARGV[5]
 local stay_ms = tonumber(ARGV[7])
 local room, lease_ms, retention_ms = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local max_results, ttl_ms = tonumber(ARGV[11]), ARGV[12]
+local max_bytes, ttl_ms = tonumber(ARGV[11]), ARGV[12]
 local ready, running = prefix .. 'ready:' .. pipeline, prefix .. 'running:' .. pipeline
 local stream = prefix .. 'detections'
 local refused, added = 0, 0
@@ -44,8 +44,10 @@ for _ = 1, tonumber(ARGV[13]) do
 end
 if added > 0 then
   redis.call('XTRIM', stream, 'MINID', '~', math.floor(now) - retention_ms)
-  if redis.call('XLEN', stream) > max_results then
-    redis.call('XTRIM', stream, 'MAXLEN', '~', max_results)
+  -- By memory: what the server says of five of the stream's nodes, times their number.
+  local bytes = redis.call('MEMORY', 'USAGE', stream)
+  if bytes and bytes > max_bytes then
+    redis.call('XTRIM', stream, 'MAXLEN', '~', math.floor(redis.call('XLEN', stream) * max_bytes / bytes))
   end
 end
 

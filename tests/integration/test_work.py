@@ -118,14 +118,14 @@ def test_a_worker_that_died_while_it_stayed_is_soon_forgotten(turner: Turner) ->
 
 
 def test_a_stream_never_outgrows_its_limit_by_much(redis: Redis, keys: Keys) -> None:
-    for _ in range(500):
-        redis.xadd(keys.detections, {"s": "display;old"})
-    turner = Turner(redis=redis, keys=keys, pipeline=P, retention_ms=60_000, max_results=100)
+    for _ in range(5000):
+        redis.xadd(keys.detections, {"s": "display;old", "b": "x" * 500})
+    turner = Turner(redis=redis, keys=keys, pipeline=P, retention_ms=60_000, max_bytes=2**20)
     marked(turner, 1, A)
 
     finish(turner, claim(turner))
 
-    assert redis.xlen(keys.detections) <= 250
+    assert 2**19 < redis.memory_usage(keys.detections) < 1.1 * 2**20
 
 
 def test_work_that_nobody_takes_any_more_is_forgotten_in_time(turner: Turner) -> None:

@@ -78,9 +78,7 @@ def test_a_cms_that_returns_takes_up_what_it_had(gateway: Gateway, redis: Redis,
 
     assert (back.group, orphan.owner) == (before.group, before.owner)
     assert back.owner != before.owner
-    pipe = redis.pipeline()
-    sessions.queue_read(pipe, keys)
-    assert [s for _, s in sessions.decode_read(pipe.execute()[0])["d1"]] == [5]
+    assert [s for _, s in sessions.read(redis, keys, ["d1"])["d1"]] == [5]
 
 
 def test_a_gateway_that_ends_says_1001_and_leaves_orphans(server: RedisServer, redis: Redis, keys: Keys) -> None:

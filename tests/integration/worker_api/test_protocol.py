@@ -22,7 +22,7 @@ from tests.servers import RedisServer, eventually
 def histories(redis: Redis, keys: Keys) -> dict[str, Changes]:
     pipe = redis.pipeline()
     sessions.queue_read(pipe, keys)
-    return sessions.decode_read(pipe.execute()[0])
+    return sessions.decode_all(keys, pipe.execute()[1])
 
 
 def sign(redis: Redis, keys: Keys, pulse: Pulse, **usages: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.servers import RedisServer
 from worker_api.changes import State
 from worker_api.counters import Counters
 from worker_api.hub import Hub
+from worker_api.late import Late
 from worker_api.outage import AWAY
 from worker_api.outbox import Outbox
 from worker_api.relay import Relay
@@ -53,28 +55,37 @@ class Desk:
         self._server = server
         self._keys = keys
         counters = Counters()
-        self._outbox = Outbox(counters)
-        hub = Hub(counters, "always")
-        hub.join(ONE.owner, self._outbox)
-        hub.rewire(State(1, {ONE.id: ONE}))
+        late = Late(counters, after_s=1e6, mode="patch")
+        self._outbox = Outbox(counters, late)
+        self._hub = Hub(counters, "always", late)
+        self._hub.join(ONE.owner, self._outbox)
+        self._hub.rewire(State(1, {ONE.id: ONE}))
         self.redis = clients.connect_async(server.url, "test")
-        self._relay = Relay(self.redis, keys, hub, counters)
+        self._relay = Relay(self.redis, keys, self._hub, counters)
+
+    async def arrive(self) -> None:
+        """Let the subscription be up to the present."""
+        for route in await self._hub.returned():
+            route.begin((0, 0))
+            self._hub.go_live(route, (0, 0))
 
     def add(self, captured_ms: int, entry_id: str = "*") -> None:
         """Append a result."""
         with clients.connect(self._server.url, "test") as redis:
             add_result(redis, self._keys, ONE.id, captured_ms, entry_id=entry_id)
 
-    async def step(self) -> int:
-        """Let the relay take one step; return how many messages are new."""
+    async def step(self) -> list[int | str]:
+        """Let the relay take one step; return what is new: of detections what was captured, of errors the code."""
         with contextlib.suppress(*AWAY):
             await self._relay.step()
-        return sum(1 for _ in iter(self._outbox.pop, None))
+        messages = [json.loads(body) for body in iter(self._outbox.pop, None)]
+        return [message.get("captured") or message["code"] for message in messages]
 
 
 def test_it_begins_at_the_end_and_follows(lasting: RedisServer, keys: Keys) -> None:
-    async def story() -> list[int]:
+    async def story() -> list[list[int | str]]:
         desk = Desk(lasting, keys)
+        await desk.arrive()
         desk.add(1)
         got = [await desk.step()]
         desk.add(2)
@@ -82,12 +93,13 @@ def test_it_begins_at_the_end_and_follows(lasting: RedisServer, keys: Keys) -> N
         await desk.redis.aclose()
         return got
 
-    assert asyncio.run(story()) == [0, 1]
+    assert asyncio.run(story()) == [[], [2]]
 
 
 def test_what_was_added_while_it_could_not_read_follows(lasting: RedisServer, keys: Keys) -> None:
-    async def story() -> list[int]:
+    async def story() -> list[list[int | str]]:
         desk = Desk(lasting, keys)
+        await desk.arrive()
         desk.add(1, entry_id="1-1")
         got = [await desk.step()]
         lasting.kill()
@@ -98,22 +110,26 @@ def test_what_was_added_while_it_could_not_read_follows(lasting: RedisServer, ke
         await desk.redis.aclose()
         return got
 
-    assert asyncio.run(story()) == [0, 0, 1]
+    assert asyncio.run(story()) == [[], [], [2]]
 
 
-def test_a_stream_that_begins_anew_is_followed_from_its_beginning(mortal: RedisServer, keys: Keys) -> None:
-    async def story() -> list[int]:
+def test_a_stream_that_begins_anew_is_followed_from_its_beginning_and_the_loss_is_told(
+    mortal: RedisServer, keys: Keys
+) -> None:
+    async def story() -> list[list[int | str]]:
         desk = Desk(mortal, keys)
+        await desk.arrive()
         got = [await desk.step()]
         desk.add(1, entry_id=FUTURE)
         got.append(await desk.step())
         mortal.kill()
         got.append(await desk.step())
         mortal.start()
-        got.append(await desk.step())
         desk.add(2)
+        got.append(await desk.step())
+        desk.add(3)
         got.append(await desk.step())
         await desk.redis.aclose()
         return got
 
-    assert asyncio.run(story()) == [0, 1, 0, 0, 1]
+    assert asyncio.run(story()) == [[], [1], [], ["results_lost", 2], [3]]

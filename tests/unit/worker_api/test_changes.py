@@ -21,11 +21,12 @@ ONE = Subscription(
     model_id=1,
     model_name="m",
 )
+KEPT_MS = 300_000
 MINE, OTHERS, REMOTE = "gateway-a/1", "gateway-a/2", "gateway-b/1"
 
 
 def after(change: Change, *before: Subscription, now_ms: int = 1000, limit: int = 9, **displays: Any) -> Draft:
-    draft = Draft(State(1, {s.id: s for s in before}, displays), now_ms, limit)
+    draft = Draft(State(1, {s.id: s for s in before}, displays), now_ms, limit, KEPT_MS)
     change.apply(draft)
     return draft
 
@@ -54,7 +55,7 @@ def test_a_revision_rises_even_when_the_clock_does_not() -> None:
 
 
 def test_the_limit_refuses_new_ones_only() -> None:
-    draft = Draft(State(1, {"d1;c1": owned(REMOTE)}), 1000, 1)
+    draft = Draft(State(1, {"d1;c1": owned(REMOTE)}), 1000, 1, KEPT_MS)
 
     assert Put(Wish(ONE), MINE).apply(draft) is None
     refusal = Put(Wish(replace(ONE, id="d1;c2")), MINE).apply(draft)
@@ -124,7 +125,7 @@ def test_a_server_without_memory_is_told_again_by_who_knows() -> None:
 
 def test_a_set_takes_over_what_another_has_and_leaves_alone_what_is_refused() -> None:
     theirs = replace(ONE, id="d2;c1", owner=REMOTE, revision=1)
-    draft = Draft(State(1, {"d1;c1": owned(MINE), "d2;c1": theirs}), 1000, 2)
+    draft = Draft(State(1, {"d1;c1": owned(MINE), "d2;c1": theirs}), 1000, 2, KEPT_MS)
 
     text = Assign(MINE, [Wish(theirs), Wish(replace(ONE, id="d3;c1"))]).apply(draft)
 
@@ -135,7 +136,7 @@ def test_a_set_takes_over_what_another_has_and_leaves_alone_what_is_refused() ->
 
 
 def test_a_set_beyond_the_limit_says_which_did_not_fit() -> None:
-    draft = Draft(State(1, {"d2;c1": replace(ONE, id="d2;c1", owner=REMOTE)}), 1000, 1)
+    draft = Draft(State(1, {"d2;c1": replace(ONE, id="d2;c1", owner=REMOTE)}), 1000, 1, KEPT_MS)
 
     text = Assign(MINE, [Wish(ONE)]).apply(draft)
 
@@ -145,7 +146,7 @@ def test_a_set_beyond_the_limit_says_which_did_not_fit() -> None:
 
 
 def test_an_unchanged_item_of_a_set_still_brings_a_new_password() -> None:
-    draft = Draft(State(1, {"d1;c1": owned(MINE)}), 1000, 9)
+    draft = Draft(State(1, {"d1;c1": owned(MINE)}), 1000, 9, KEPT_MS)
 
     Assign(MINE, [Wish(ONE, "me:new")]).apply(draft)
 

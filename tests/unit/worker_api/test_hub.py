@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Literal
@@ -16,9 +17,11 @@ from contract.subscriptions import Source, Subscription
 from worker_api.changes import State
 from worker_api.cluster import View, busiest, not_ready
 from worker_api.counters import Counters
-from worker_api.hub import CLOCK_STEP_MS, Hub
+from worker_api.hub import Hub
+from worker_api.late import Late
 from worker_api.outbox import Outbox
 from worker_api.reports import state_report
+from worker_api.routes import CLOCK_STEP_MS
 
 MINE = "gateway-a/1"
 ONE = Subscription(
@@ -42,17 +45,27 @@ class Desk:
 
     def __init__(self, empty: Literal["on_change", "always", "never"] = "on_change") -> None:
         self.counters = Counters()
-        self.hub = Hub(self.counters, empty)
-        self.outbox = Outbox(self.counters)
+        late = Late(self.counters, after_s=10, mode="patch", clock=lambda: self.now_ms)
+        self.hub = Hub(self.counters, empty, late)
+        self.outbox = Outbox(self.counters, late)
         self.hub.join(MINE, self.outbox)
+        self.now_ms = 0
         self.own(ONE)
 
     def own(self, *subscriptions: Subscription) -> None:
         self.hub.rewire(State(1, {s.id: s for s in subscriptions}))
+        if any(route.alive for route in self.hub._returned):
+            returned = asyncio.run(self.hub.returned())
+            for route in returned:
+                route.begin((0, 0))
+                self.hub.go_live(route, (0, 0))
+            self.hub.placed(returned)
 
     def sent(self, captured_ms: int, *, nothing: bool = False) -> bool:
-        self.hub.deliver(Entry("d1;c1", captured_ms, nothing, b"body"))
-        return self.outbox.pop() is not None
+        self.hub.deliver((captured_ms, 0), Entry("d1;c1", captured_ms, nothing, b"body"))
+        got = self.outbox.pop() is not None
+        self.outbox.confirm()
+        return got
 
 
 def test_a_result_of_somebody_elses_goes_nowhere() -> None:
@@ -86,12 +99,12 @@ def test_when_it_is_said_that_nothing_is_seen(empty: Literal["on_change", "alway
     assert [desk.sent(ms, nothing=ms != 3) for ms in range(1, 6)] == sent
 
 
-def test_a_new_subscribe_makes_it_unknown_what_was_seen_last() -> None:
+def test_another_inference_makes_it_unknown_what_was_seen_last() -> None:
     desk = Desk()
     assert desk.sent(1, nothing=True)
     assert not desk.sent(2, nothing=True)
 
-    desk.own(replace(ONE, revision=2))
+    desk.own(replace(ONE, revision=2, begun=2))
 
     assert desk.sent(3, nothing=True)
 
@@ -108,7 +121,7 @@ def test_other_peoples_changes_do_not_make_it_unknown() -> None:
 def test_an_older_frame_is_held_back_across_a_replacement() -> None:
     desk = Desk()
     assert desk.sent(2000)
-    desk.own(replace(ONE, revision=2, model_id=9))
+    desk.own(replace(ONE, revision=2, begun=2, model_url="http://models/other.mpta"))
 
     assert not desk.sent(1999)
     assert desk.sent(2000)
