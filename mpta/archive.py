@@ -56,9 +56,11 @@ def entry_faults(archive: zipfile.ZipFile, file: BinaryIO, limits: Limits) -> li
         return [f"more than {limits.entries} entries"]
     faults = [f"entry '{shown(e.orig_filename)}' {fault}" for e in entries for fault in _entry_faults(e, limits)]
     total = sum(entry.file_size for entry in entries)
-    if total > limits.total_bytes:
+    if not faults and total > limits.total_bytes:
         faults.append(f"the entries expand to more than {limits.total_bytes} bytes")
-    elif total > max(_RATIO_FROM_TOTAL_BYTES, limits.ratio * sum(entry.compress_size for entry in entries)):
+    elif not faults and total > max(
+        _RATIO_FROM_TOTAL_BYTES, limits.ratio * sum(entry.compress_size for entry in entries)
+    ):
         faults.append(f"the entries together expand to more than {limits.ratio} times their size")
     faults += [f"entry '{shown(name)}' is there twice" for name in duplicates(e.filename for e in entries)]
     folders = {folder for entry in entries for folder in PurePosixPath(entry.filename).parents}
@@ -73,10 +75,10 @@ def local_faults(archive: zipfile.ZipFile, file: BinaryIO) -> list[str]:
     The directory repeats these headers. Where the two disagree, two readers see two archives.
     """
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-    starts = [entry.header_offset for entry in entries[1:]] + [archive.start_dir]
+    starts = [*(entry.header_offset for entry in entries[1:]), archive.start_dir]
     return [
         f"entry '{shown(entry.filename)}' {fault}"
-        for entry, next_start in zip(entries, starts, strict=True)
+        for entry, next_start in zip(entries, starts, strict=False)  # An empty one has a start too many.
         for fault in _local_faults(entry, file, next_start)
     ]
 
@@ -134,12 +136,12 @@ def _entry_faults(entry: zipfile.ZipInfo, limits: Limits) -> Iterator[str]:
         yield "is a symbolic link" if kind == stat.S_IFLNK else "is not a plain file"
     if entry.flag_bits & _ENCRYPTED:
         yield "is encrypted"
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if entry.file_size > limits.file_bytes:
+        yield f"is larger than {limits.file_bytes} bytes"
+    elif entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         yield "uses a compression other than deflate"
     elif entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
         yield "is stored as it is, yet has two sizes"
-    if entry.file_size > limits.file_bytes:
-        yield f"is larger than {limits.file_bytes} bytes"
     elif entry.file_size > max(_RATIO_FROM_BYTES, limits.ratio * entry.compress_size):
         yield f"expands to more than {limits.ratio} times its size"
     if PurePosixPath(entry.filename).suffix.lower() in _ARCHIVES and not is_hidden(entry.filename):

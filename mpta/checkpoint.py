@@ -135,7 +135,8 @@ def _faults(found: Intentions, sizes: Mapping[str, int]) -> Iterator[str]:
     """Yield what the pickle would do and a checkpoint has no need to."""
     for name in found.globals:
         if not _MODEL_CLASSES.fullmatch(name):
-            yield f"reaches for '{shown(name.replace(' ', '.'))}', which is no model class"
+            dotted = name.replace(" ", ".") if name.count(" ") == 1 else name
+            yield f"reaches for '{shown(dotted)}', which is no model class"
     for instruction in sorted(found.instructions - _INSTRUCTIONS):
         yield f"holds the pickle instruction {instruction}, which torch does not write"
     if any(_STORAGE.fullmatch(name) for name in found.calls):

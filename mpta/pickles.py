@@ -9,8 +9,8 @@ from __future__ import annotations
 import pickletools
 from dataclasses import dataclass, field
 
-#: Instructions in the checkpoint of the largest YOLO: 0.1 million. This many are walked in half a second.
-MAX_INSTRUCTIONS = 400_000
+#: Instructions in the checkpoint of the largest YOLO, halfway through its training: 0.13 million. Walked in 0.35 s.
+MAX_INSTRUCTIONS = 300_000
 _TEXTS = frozenset(
     ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING", "SHORT_BINSTRING")
 )

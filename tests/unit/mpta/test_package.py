@@ -3,17 +3,12 @@ from __future__ import annotations
 import gc
 import io
 import json
-import stat
-import struct
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mpta import Limits, PackageInvalid, open_package
 from tests.unit.mpta.toys import node, package
@@ -99,166 +94,6 @@ def zipped(path: Path, entries: dict[str, str | bytes], method: int = zipfile.ZI
     return path
 
 
-def odd(path: Path, change: Callable[[zipfile.ZipInfo], None], name: str = "odd.txt") -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("pipeline.json", ROOT)
-        info = zipfile.ZipInfo(name)
-        change(info)
-        archive.writestr(info, "target")
-
-
-def named(name: str) -> Callable[[Path], None]:
-    return lambda path: odd(path, lambda _: None, name)
-
-
-def with_mode(mode: int) -> Callable[[Path], None]:
-    return lambda path: odd(path, lambda info: setattr(info, "external_attr", mode << 16))
-
-
-def manifest_only(text: str) -> Callable[[Path], None]:
-    return lambda path: void(zipped(path, {"pipeline.json": text}))
-
-
-def void(_: object) -> None:
-    return None
-
-
-def patched(name: str, offset: int, value: bytes) -> Callable[[Path], None]:
-    """Change bytes of the entry's header in the directory."""
-
-    def write(path: Path) -> None:
-        zipped(path, {"pipeline.json": ROOT, name: "x" * 100})
-        content = bytearray(path.read_bytes())
-        at = content.rindex(name.encode()) - 46 + offset
-        content[at : at + len(value)] = value
-        path.write_bytes(content)
-
-    return write
-
-
-def duplicate(path: Path) -> None:
-    zipped(path, {"pipeline.json": ROOT, "Mod\u00e9l.txt": "1", "mode\u0301l.TXT": "2"})
-
-
-def overlapping(path: Path) -> None:
-    zipped(path, {"pipeline.json": ROOT, "a.txt": "a" * 99, "b.txt": "b" * 99})
-    content = bytearray(path.read_bytes())
-    first, second = (content.rindex(name) - 46 for name in (b"a.txt", b"b.txt"))
-    content[second + 42 : second + 46] = content[first + 42 : first + 46]
-    path.write_bytes(content)
-
-
-def encrypted(path: Path) -> None:
-    patched("secret.txt", 8, b"\x01\x00")(path)
-
-
-def lying(path: Path) -> None:
-    patched("liar.json", 24, struct.pack("<I", 10))(path)
-
-
-def bomb(path: Path) -> None:
-    zipped(path, {"pipeline.json": ROOT, "bomb.txt": b"\0" * (20 << 20)})
-
-
-def many(path: Path) -> None:
-    zipped(path, {f"{i}.txt": "" for i in range(300)})
-
-
-def checkpoint(pickled: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", method) as archive:
-        archive.writestr("m/data.pkl", pickled)
-        archive.writestr("m/version", "3")
-    return whole.getvalue()
-
-
-def with_model(content: bytes) -> Callable[[Path], None]:
-    return lambda path: void(zipped(path, {"pipeline.json": ROOT, "detect.pt": content}))
-
-
-HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
-    "text": (lambda path: void(path.write_bytes(b"hello")), "not a zip archive"),
-    "empty": (lambda path: void(path.write_bytes(b"")), "not a zip archive"),
-    "no manifest": (lambda path: void(zipped(path, {"a.txt": "a"})), "no pipeline.json"),
-    "bad JSON": (manifest_only('{"pipeline": ,}'), "line 1 column 14"),
-    "no model": (manifest_only(ROOT), "pipeline.modelFile: 'detect.pt' is not in the package"),
-    "model outside": (
-        manifest_only(json.dumps({"pipeline": node("a", modelFile="../a.pt")})),
-        "'../a.pt' leaves the package",
-    ),
-    "model elsewhere": (
-        manifest_only(json.dumps({"pipeline": node("a", modelFile="/etc/passwd")})),
-        "has an absolute path",
-    ),
-    "engine": (
-        manifest_only(json.dumps({"pipeline": node("a", modelFile="a.engine")})),
-        "is a compiled TensorRT engine",
-    ),
-    "parent": (named("../evil.txt"), "'../evil.txt' leaves the package"),
-    "inner parent": (named("a/../../evil.txt"), "leaves the package"),
-    "absolute": (named("/evil.txt"), "absolute path"),
-    "drive": (named("C:evil.txt"), "absolute path"),
-    "backslash": (named("a\\evil.txt"), "backslash"),
-    "control": (named("a\x1b[2Jb.txt"), r"a\\x1b\[2Jb.txt' has a control character"),
-    "NUL": (patched("evilXtxt", 50, b"\0"), "control character"),
-    "device": (named("con.txt"), "name of a device"),
-    "dots": (named("a./b.txt"), "not every system can store"),
-    "deep": (named("a/" * 40 + "b"), "too deep"),
-    "symlink": (with_mode(stat.S_IFLNK | 0o777), "is a symbolic link"),
-    "fifo": (with_mode(stat.S_IFIFO | 0o666), "is not a plain file"),
-    "encrypted": (encrypted, "'secret.txt' is encrypted"),
-    "bzip2": (
-        lambda path: void(zipped(path, {"pipeline.json": ROOT}, zipfile.ZIP_BZIP2)),
-        "other than deflate",
-    ),
-    "duplicate": (duplicate, "is there twice"),
-    "overlap": (overlapping, "overlaps another"),
-    "bomb": (bomb, "expands to more than 100 times"),
-    "claims gigabytes": (patched("big.txt", 24, b"\xff\xff\xff\x7f"), "is larger than"),
-    "lying header": (lying, "'liar.json' has another size where its bytes are"),
-    "many": (many, "more than 256 entries"),
-    "no checkpoint": (with_model(b"weights"), "is not a checkpoint"),
-    "compressed checkpoint": (
-        with_model(checkpoint(b"\x80\x02N.", zipfile.ZIP_DEFLATED)),
-        "is not a checkpoint as torch writes it",
-    ),
-    "os.system": (with_model(checkpoint(b"cos\nsystem\n(S'touch pwned'\ntR.")), "reaches for 'os.system'"),
-    "stack global": (
-        with_model(checkpoint(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R.")),
-        "reaches for 'builtins.eval'",
-    ),
-    "memoised global": (
-        with_model(checkpoint(b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94NN0h\x00h\x01\x93.")),
-        "reaches for 'os.system'",
-    ),
-    "global put away": (
-        with_model(checkpoint(b"\x80\x04\x8c\x02osq\x00\x8c\x06systemq\x01NNh\x00h\x01\x93.")),
-        "reaches for 'os.system'",
-    ),
-    "inst": (with_model(checkpoint(b"(S'x'\nios\nsystem\n.")), "reaches for 'os.system'"),
-    "extension": (with_model(checkpoint(b"\x80\x02\x82\x01.")), "an.extension.code"),
-    "damaged pickle": (with_model(checkpoint(b"\x80\x02c")), "is damaged"),
-}
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_package_is_refused_with_its_own_sentence(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "hostile.mpta"
-    write, sentence = HOSTILE[case]
-    write(path)
-    monkeypatch.chdir(tmp_path)
-
-    with pytest.raises(PackageInvalid) as refused:
-        open_package(path, cache_dir=tmp_path)
-
-    assert sentence.replace("\\[", "[").replace("\\\\", "\\") in str(refused.value)
-    assert str(tmp_path) not in str(refused.value)
-    assert len(str(refused.value)) < 300
-    assert [entry.name for entry in tmp_path.iterdir()] == ["hostile.mpta"]
-
-
 def test_more_than_the_limits_is_refused(sound: Path) -> None:
     for limits, fault in (
         (Limits(archive_bytes=1000), "the archive is larger than 1000 bytes"),
@@ -283,14 +118,49 @@ def test_a_path_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
         open_package(tmp_path / "nothing.mpta")
 
 
-@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=6), st.integers(0, 40))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_damage_anywhere_gives_a_package_or_a_refusal(tmp_path: Path, changes: list[tuple[int, int]], cut: int) -> None:
-    path = zipped(tmp_path / "damaged.mpta", {"pipeline.json": ROOT, "a/b.json": "{}" * 50})
-    content = bytearray(path.read_bytes())
-    for place, change in changes:
-        content[place % len(content)] ^= change
-    path.write_bytes(content[: len(content) - cut])
+def test_a_fault_among_many_is_counted_not_told(tmp_path: Path) -> None:
+    branches = [node(str(number), branches=[]) for number in range(50)]
+    text = json.dumps({"pipeline": node("detect", branches=branches)})
 
-    with pytest.raises(PackageInvalid):
-        open_package(path)
+    with pytest.raises(PackageInvalid, match=r"'18\.pt' is not in the package; and 31 more$") as refused:
+        open_package(zipped(tmp_path / "many.mpta", {"pipeline.json": text}))
+
+    assert len(refused.value.faults) == 51
+
+
+def test_what_other_tools_put_into_a_package_is_not_unpacked(tmp_path: Path, sound: Path) -> None:
+    with zipfile.ZipFile(sound, "a") as archive:
+        archive.writestr("setup.py", "1/0")
+        archive.writestr("config.yaml", "api: https://example.com")
+        archive.writestr("tests/one.png", b"png")
+
+    opened = open_package(sound, cache_dir=tmp_path / "cache")
+
+    assert sorted(opened.files) == ["detect.pt", "pipeline.json", "tests/one.png"]
+    on_disk = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert {path.name for path in on_disk} == {"detect.pt", "pipeline.json", "one.png"}
+
+
+def test_a_zip_as_others_write_it_opens(tmp_path: Path, sound: Path, weights: dict[str, Path]) -> None:
+    """With a comment, and with sizes that follow the bytes because the writer could not seek."""
+    with zipfile.ZipFile(sound, "a") as archive:
+        archive.comment = b"0123456789abcdef"
+    unseekable = io.BytesIO()
+    unseekable.seekable = lambda: False  # type: ignore[method-assign]
+    with zipfile.ZipFile(unseekable, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("pump/", "")
+        archive.writestr("pump/pipeline.json", ROOT)
+        archive.writestr("pump/detect.pt", weights["detect"].read_bytes())
+    streamed = tmp_path / "streamed.mpta"
+    streamed.write_bytes(unseekable.getvalue())
+
+    assert open_package(sound).manifest == open_package(streamed).manifest
+
+
+def test_a_package_that_is_there_already_is_taken_from_the_cache(tmp_path: Path, sound: Path) -> None:
+    first = open_package(sound, cache_dir=tmp_path / "cache")
+    kept = first.files["detect.pt"].stat().st_ino
+
+    again = open_package(sound, cache_dir=tmp_path / "cache")
+
+    assert again.files["detect.pt"].stat().st_ino == kept
