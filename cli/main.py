@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 from typing import Annotated, NoReturn
 
 import typer
 
+from cli import ending
+from cli.packages.commands import app as packages
 from contract import logs
-from contract import settings as settings_of
-from contract.errors import DetectorError, SettingsInvalid
-from contract.settings import Settings
+from contract.errors import DetectorError
 
 app = typer.Typer(
     help=(
@@ -31,8 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-#: Exit status when settings make no sense, as for a wrong option.
-_BAD_USAGE = 2
+app.add_typer(packages, name="mpta")
 
 
 @app.command()
@@ -46,8 +43,8 @@ def demo(
     """
     from cli import demo as demo_of
 
-    settings = _settings()
-    _finish(lambda: demo_of.run(settings, seconds=seconds, as_json=as_json, stop=_stop_on_signals()))
+    settings = ending.settings()
+    _finish(lambda: demo_of.run(settings, seconds=seconds, as_json=as_json, stop=ending.stop_on_signals()))
 
 
 @app.command()
@@ -58,9 +55,9 @@ def up() -> None:
     """
     from cli import up as up_of
 
-    settings = _settings()
+    settings = ending.settings()
     logs.configure(settings, "up")
-    _finish(lambda: up_of.run(settings, _stop_on_signals()))
+    _finish(lambda: up_of.run(settings, ending.stop_on_signals()))
 
 
 @app.command()
@@ -110,7 +107,7 @@ def token(
     """Make a token for DETECTOR_TOKENS: printed once, kept nowhere; the setting holds its hash."""
     from cli import tokens as tokens_of
 
-    _finish(lambda: tokens_of.run(name, _settings()))
+    _finish(lambda: tokens_of.run(name, ending.settings()))
 
 
 @app.command(name="settings")
@@ -118,7 +115,7 @@ def list_settings() -> None:
     """List every setting: its variable, what it is, its default, its value here."""
     from cli import settings_table
 
-    settings_table.show(_settings())
+    settings_table.show(ending.settings())
 
 
 @app.command()
@@ -127,32 +124,12 @@ def version() -> None:
     typer.echo(importlib.metadata.version("detector"))
 
 
-def _settings() -> Settings:
-    try:
-        return settings_of.load()
-    except SettingsInvalid as exc:
-        _end(str(exc), _BAD_USAGE)
-
-
-def _stop_on_signals() -> Event:
-    """Return an event that SIGINT and SIGTERM set."""
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
 def _finish(command: Callable[[], int]) -> NoReturn:
     """Run a command and exit with its status, or with one sentence."""
     try:
         raise typer.Exit(command())
     except DetectorError as exc:
-        _end(str(exc), 1)
-
-
-def _end(sentence: str, status: int) -> NoReturn:
-    typer.echo(f"detector: {sentence}", err=True)
-    raise typer.Exit(status)
+        ending.end(str(exc), 1)
 
 
 if __name__ == "__main__":
