@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import cast
 
@@ -28,6 +29,9 @@ _AT_ONCE = 256
 _PAUSE_S = 0.003
 #: A reader that takes nothing for this long holds up the others of its scan no more.
 _PATIENCE_S = 1.0
+#: Who returns waits for others, so that the late detections of a session are one patch.
+_QUIET_S = 0.05
+_LATEST_S = 0.5
 #: What is less behind the relay than this does not wait for what is more.
 _NEAR_MS = 2000
 #: A cursor this much ahead of the server's clock is of another life of the server.
@@ -53,7 +57,7 @@ class Replay:
 
     async def step(self) -> None:
         """Wait for routes that return, and place them."""
-        routes = await self._hub.returned()
+        routes = await self._gathered()
         if self._hub.next is None or not routes:
             await asyncio.sleep(0.02)  # The relay will know in a moment where it begins.
             self._hub.placed(())
@@ -66,6 +70,17 @@ class Replay:
         near_ms = self._hub.next[0] - _NEAR_MS
         self.near.add([route for route in routes if route.next[0] >= near_ms])
         self.far.add([route for route in routes if route.next[0] < near_ms])
+
+    async def _gathered(self) -> list[Route]:
+        """Return who is there once nobody has joined for a moment: a CMS subscribes to one after the other."""
+        routes = await self._hub.returned()
+        latest_s = time.monotonic() + _LATEST_S
+        while time.monotonic() < latest_s:
+            await asyncio.sleep(_QUIET_S)
+            before, routes = len(routes), await self._hub.returned()
+            if len(routes) == before:
+                break
+        return routes
 
     def _place(self, route: Route, cursor: Cursor | None, stream: Extent) -> None:
         if cursor is None or cursor.next[0] > max(stream.next[0], stream.now_ms) + _AHEAD_MS:
