@@ -17,7 +17,7 @@ from contract.logs import configure
 
 _NAME = "capture"
 #: The end comes within this, even when a server or a camera holds a thread.
-_END_S = 4.5
+_END_S = 7.5
 
 
 def main() -> int:

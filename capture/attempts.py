@@ -11,6 +11,8 @@ from contract.problems import Code
 
 #: A running camera that comes back within this time is nobody's business but the log's.
 BRIEF_S = 2.0
+#: After so many failures every wait is the longest one.
+_LONGEST_ROW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,16 @@ class Attempts:
         self._waits = backoff(self._first_s)
         self._failures = 0
         self._since_s = 0.0
+
+    @property
+    def failures(self) -> int:
+        """Failures in a row."""
+        return self._failures
+
+    def resume(self, failures: int) -> None:
+        """Go on where a former reader of the camera stopped."""
+        for _ in range(min(failures, _LONGEST_ROW)):
+            next(self._waits)
 
     def played(self) -> None:
         """Begin anew: the camera gave a picture."""

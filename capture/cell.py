@@ -11,6 +11,7 @@ from capture.attempts import Trouble
 from capture.publishing import Publisher, Servers
 from capture.reader import Condition, Reader
 from contract import subscriptions
+from contract.connects import Gate
 from contract.settings import Settings
 from contract.subscriptions import CameraPlan
 
@@ -90,6 +91,7 @@ class Cell:
             settings=self._settings,
             outbox=self._publisher.outbox,
             credentials=lambda: subscriptions.read_credentials(self._state, self._keys, plan.cam),
+            gate=Gate(self._state, self._keys, plan.cam, plan.source.url, self._settings.connects_per_second),
             trouble=trouble,
         )
         reader.start()

@@ -155,6 +155,8 @@ class Daemon:
     def _release_unwanted(self) -> None:
         for cam in self._held.keys() - self._wanted.cameras.keys():
             log.info("camera %s: nobody wants it any more", cam)
+            # Who wants it next may have mended it.
+            self._state.delete(self._keys.backoff(cam))
             self._close(cam)
 
     def _close(self, cam: Cam) -> None:

@@ -25,6 +25,7 @@ from capture.rate import Rate
 from capture.sources.opening import make_source
 from capture.sources.source import Opening, Source
 from contract import frames, leases
+from contract.connects import Gate
 from contract.frames import Frame
 from contract.problems import Code
 from contract.settings import Settings
@@ -72,9 +73,11 @@ class Reader:
         settings: Settings,
         outbox: Outbox,
         credentials: Callable[[], str],
+        gate: Gate,
         trouble: Trouble | None = None,
     ) -> None:
         self.published = 0
+        self._gate = gate
         self.plan, self._fence = plan, fence
         self._settings, self._outbox = settings, outbox
         opening = Opening(plan.source.url, settings, credentials, self._interval_s, self._stopped_within)
@@ -82,6 +85,8 @@ class Reader:
         self._rate, self._encoder = Rate(), JpegEncoder(settings.jpeg_quality)
         self._inspector = Inspector(settings.frozen_seconds)
         self._attempts = Attempts(settings.reconnect_interval_seconds, settings.max_retries)
+        # Whether the servers know of failures of this camera; None: that is not known yet.
+        self._remembered: bool | None = None
         # The seq of the last publication, and whether the camera has shown something else since.
         self._seq, self._changed = 0, True
         self._stop, self._nudge = threading.Event(), threading.Event()
@@ -151,14 +156,28 @@ class Reader:
     def _keep_capturing(self) -> None:
         while not self._stop.is_set():
             self._nudge.clear()
-            self._set("connecting", self.condition.trouble)
             try:
+                self._wait_in_row()
+                self._set("connecting", self.condition.trouble)
                 self._play()
             except SourceFailed as failure:
                 self._wait_after(failure)
             except RedisError as exc:
-                log.warning("camera %s: its credentials cannot be read now: %s", self.plan.cam, exc)
+                log.warning("camera %s: the state server is away, so it is not connected to: %s", self.plan.cam, exc)
                 self._stop.wait(_SERVER_WAIT_S)
+
+    def _wait_in_row(self) -> None:
+        """Wait for our turn to connect, and for what is left of a former reader's back-off."""
+        if self._remembered is None:
+            failures, wait_s = self._gate.remembered()
+            self._attempts.resume(failures)
+            self._remembered = failures > 0
+            self._set("waiting", self.condition.trouble)
+            if self._nudge.wait(wait_s):
+                self._attempts.forget()
+        if wait_s := self._gate.wait_s():
+            self._set("waiting", self.condition.trouble)
+            self._stop.wait(wait_s)
 
     def _play(self) -> None:
         with closing(self._source.pictures()) as pictures:
@@ -176,12 +195,17 @@ class Reader:
         self._set("given_up" if wait_s is None else "waiting", trouble or self.condition.trouble)
         plan = "given up" if wait_s is None else f"next attempt in {wait_s:.1f} s"
         log.warning("camera %s: %s; %s", self.plan.cam, failure, plan)
+        self._gate.remember(self._attempts.failures, wait_s or LONGEST_WAIT_S)
+        self._remembered = True
         if self._nudge.wait(wait_s):
             self._attempts.forget()
 
     def _take(self, picture: Picture) -> None:
         now_s = self.alive_s = time.monotonic()
         if not self.condition.plays:
+            if self._remembered:
+                self._gate.forget()
+                self._remembered = False
             self._attempts.played()
             self._nudge.clear()
             self._set_playing()

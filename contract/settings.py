@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     )
     poll_interval_ms: int = Field(1000, ge=50, description="snapshot interval of a subscription that names none, in ms")
     connect_timeout_seconds: float = Field(5, gt=0, description="opening a camera may take this long")
-    connects_per_second: float = Field(5, gt=0, description="connections made to one address (a recorder with many cameras, say)")
+    connects_per_second: float = Field(5, gt=0, description="connections made to one address, such as a recorder's")
     read_timeout_seconds: float = Field(5, gt=0, description="a camera silent for longer is reconnected")
     reconnect_interval_seconds: float = Field(0.5, gt=0, description="first wait before a reconnect; doubles to 30 s")
     max_retries: int = Field(-1, ge=-1, description="reconnects in a row before a camera is given up; -1: never")
@@ -117,7 +117,13 @@ class Settings(BaseSettings):
     torch_threads: int | None = Field(None, ge=1, description="CPU threads of one forward pass; unset: torch decides")
     model_max_mb: int = Field(1024, ge=1, description="largest package that is fetched, in MB")
     model_fetch_seconds: float = Field(300, gt=0, description="fetching a package may take this long")
-    model_retry_seconds: float = Field(30, gt=0, description="wait before a package that failed is tried again")
+    model_retry_seconds: float = Field(30, gt=0, description="longest wait before a package that failed is tried again")
+    model_refresh_seconds: float = Field(60, gt=0, description="how often to ask whether a package has a new version")
+    model_memory_mb: int | None = Field(
+        None, ge=1, description="memory of a worker's models, beyond it idle ones are unloaded; unset: no limit"
+    )
+    model_cache_mb: int = Field(10_000, ge=1, description="packages kept on disk below the data directory, in MB")
+    model_cache_days: float = Field(30, gt=0, description="packages that nobody used for so long are removed from it")
     action_max_age_seconds: float = Field(
         30, gt=0, description="an action of a package that could not be run for so long is dropped: too late is worse"
     )

@@ -56,3 +56,13 @@ def test_silence_and_refusal_are_told_at_once() -> None:
         trouble = attempts.trouble(failure)
         assert trouble is not None
         assert trouble.code is failure.code
+
+
+def test_a_new_reader_goes_on_with_the_waits_of_the_former() -> None:
+    attempts = Attempts(0.5, max_retries=-1)
+    attempts.resume(20)
+
+    wait_s = attempts.failed(GONE)
+
+    assert wait_s is not None
+    assert wait_s >= LONGEST_WAIT_S / 2
