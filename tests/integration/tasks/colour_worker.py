@@ -1,7 +1,10 @@
 """A real worker whose models see colours: `celery -A tests.integration.tasks.colour_worker worker`.
 
-Orange is a car, blue a truck; a magenta picture makes the model fail, and while the file named by `HOLD` exists a
-forward pass does not end.
+Orange is a car, blue a truck; a magenta picture makes the model fail. Files make moods, `hold` being named by `HOLD`:
+
+    hold          while it exists, a forward pass does not end
+    hold.load     while it exists, loading does not end; `hold.loading` appears meanwhile
+    hold.bug      loading fails as only our own mistakes do
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,13 @@ ORANGE, BLUE, MAGENTA = (0, 140, 255), (255, 60, 0), (255, 0, 255)
 HOLD = "DETECTOR_TEST_HOLD"
 
 
+def wait_while(held: Callable[[], bool]) -> None:
+    """Return when `held()` is false."""
+    pause = threading.Event()
+    while held():
+        pause.wait(0.02)
+
+
 @dataclass(frozen=True)
 class Moody:
     """A `ColourDetector` with moods."""
@@ -42,9 +52,7 @@ class Moody:
         return self.eye.names
 
     def forward(self, batch: NDArray[np.uint8], min_confidence: float) -> Sequence[NDArray[np.float32]]:
-        pause = threading.Event()
-        while self.hold.exists():
-            pause.wait(0.02)
+        wait_while(self.hold.exists)
         if any((image.reshape(-1, 3).mean(0).round() - MAGENTA).__abs__().max() < 30 for image in batch):
             raise RuntimeError("magenta is more than this model can take")
         return self.eye.forward(batch, min_confidence)
@@ -52,8 +60,14 @@ class Moody:
 
 def load(path: Path, name: str) -> Pipeline:
     """Open the package as ever, and put a model that sees colours in each of its nodes."""
+    hold = Path(os.environ[HOLD])
+    if hold.with_suffix(".bug").exists():
+        raise AssertionError("a mistake of ours")
+    if hold.with_suffix(".load").exists():
+        hold.with_suffix(".loading").touch()
+        wait_while(hold.with_suffix(".load").exists)
     package = open_package(path, name=name)
-    model: Any = Moody(Path(os.environ[HOLD]))
+    model: Any = Moody(hold)
     return Pipeline(package.manifest, lambda _node: model, digest=package.digest, warnings=package.warnings)
 
 

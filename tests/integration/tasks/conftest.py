@@ -47,6 +47,11 @@ class Worker:
         self.log = (home / f"worker-{len(list(home.iterdir()))}.log").open("wb+")
         self.process = subprocess.Popen(command, cwd=ROOT, env=inherited | base | own, stderr=self.log)
 
+    def ready(self) -> Worker:
+        """Wait until it takes work; return it. On a busy machine its imports alone take many seconds."""
+        eventually(lambda: "worker ready on" in self.said(), within_s=45.0, every_s=0.05)
+        return self
+
     def said(self) -> str:
         """Return what it logged."""
         return Path(self.log.name).read_text()
@@ -138,6 +143,10 @@ class Desk:
         end = self.redis.zscore(self.keys.running(subscription.pipeline), subscription.group)
         return float(end or 0)
 
+    def idle(self, subscription: Subscription) -> bool:
+        """Return whether no worker waits for work of the subscription's pipeline: the next must be woken."""
+        return not self.redis.exists(f"{self.keys.prefix}waits:{subscription.pipeline}")
+
     def facts(self) -> list[dict[str, Any]]:
         """Return what each living process says of itself."""
         pipe = self.redis.pipeline()
@@ -162,7 +171,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def worker(server: RedisServer, home: Path) -> Iterator[Worker]:
     """One worker for all tests that leave it as it was."""
     running = Worker(server, home)
-    yield running
+    yield running.ready()
     running.close()
 
 
@@ -179,7 +188,7 @@ def start(server: RedisServer, tmp_path: Path, home: Path) -> Iterator[Callable[
 
     def another(app: str = COLOURS, **settings: object) -> Worker:
         running.append(Worker(server, tmp_path, app, model_dirs=home, **settings))
-        return running[-1]
+        return running[-1].ready()
 
     yield another
     for each in running:

@@ -97,7 +97,7 @@ def worker(server: RedisServer, home: Path) -> Iterator[Worker]:
         patch.setenv("SHOP_REDIS_PASSWORD", PASSWORD)
         patch.setenv("AWS_SECRET", PASSWORD)
         running = Worker(server, home)
-    yield running
+    yield running.ready()
     running.close()
 
 

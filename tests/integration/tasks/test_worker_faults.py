@@ -97,6 +97,17 @@ def test_a_strict_worker_refuses_a_package_of_which_a_part_would_be_off(
     assert words in problem.text
 
 
+def test_a_worker_of_which_a_thread_died_of_a_mistake_ends(desk: Desk, start: Start) -> None:
+    worker = start()
+    worker.hold.with_suffix(".bug").touch()
+    desk.subscribe("a;front", desk.package())
+
+    worker.process.wait(20.0)
+
+    assert "thread packages failed: this worker ends" in worker.said()
+    assert "a mistake of ours" in worker.said()
+
+
 def test_another_worker_takes_over_what_a_killed_one_had(desk: Desk, start: Start) -> None:
     killed = start()
     killed.hold.touch()
