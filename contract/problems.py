@@ -66,10 +66,20 @@ class Problem:
 
 
 def tell(
-    redis: Redis, keys: Keys, subscription: Subscription, code: Code, text: str, *, quiet_ms: int = _DAY_MS
+    redis: Redis,
+    keys: Keys,
+    subscription: Subscription,
+    code: Code,
+    text: str,
+    *,
+    about: str = "",
+    quiet_ms: int = _DAY_MS,
 ) -> bool:
-    """Tell a subscription's owner of trouble, unless it was told within `quiet_ms`; return whether it is news."""
-    told = keys.told(subscription.id, str(subscription.revision), code)
+    """Tell a subscription's owner of trouble, unless it was told within `quiet_ms`; return whether it is news.
+
+    `about` tells one trouble of a code from another, such as two versions of a package: each is told by itself.
+    """
+    told = keys.told(subscription.id, str(subscription.revision), code, *([about] if about else []))
     args = (quiet_ms, KEPT_MS, subscription.id, code, redact(text))
     return bool(_PROBLEM(redis, [told, keys.problems], args))
 

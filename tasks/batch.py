@@ -34,6 +34,16 @@ class Pipeline(Protocol):
     manifest: Manifest
 
     @property
+    def digest(self) -> str:
+        """Names the content of the package."""
+        ...
+
+    @property
+    def weights(self) -> Sequence[mpta.Weights]:
+        """What it holds in memory, alone or with others."""
+        ...
+
+    @property
     def warnings(self) -> Sequence[str]:
         """What is odd in the package, but runs."""
         ...

@@ -30,6 +30,7 @@ from tasks.events import Job
 from tasks.loop import Loop, Renewals, Tally
 from tasks.packages import Load, Packages
 from tasks.slots import Slot
+from tasks.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class Runtime:
         self.state = clients.connect(settings.state, "worker")
         self.frames = clients.connect(settings.frames, "worker")
         self.device = gpu.device(settings.device)
-        self.packages = Packages(settings, self._with_password(load or self._load), self._loaded)
+        self._store = Store.of(settings)
+        self.packages = Packages(settings, self._store, self._with_password(load or self._load), self._loaded)
         self.actions = Actions(settings.action_max_age_seconds)
         self.counts: Counter[str] = Counter()
         self._wanted = Wanted(-1)
@@ -58,8 +60,8 @@ class Runtime:
         self._renewals = Renewals()
         self._slots: defaultdict[PipelineId, Slot] = defaultdict(Slot)
         self._active, self._active_lock, self._threads_max = 0, Lock(), 1
-        # What this worker has told already: (pipeline, subscription, its revision, code).
-        self._told: set[tuple[PipelineId, str, int, Code]] = set()
+        # What this worker has told already: (pipeline, subscription, its revision, code, what about).
+        self._told: set[tuple[PipelineId, str, int, Code, str]] = set()
         self._pulse = nodes.Pulse("worker")
         self._stopping, self._closed = Event(), Event()
         self._threads: list[Thread] = []
@@ -72,7 +74,7 @@ class Runtime:
         threading.excepthook = _end_process
         self._threads = [
             self._renewals.start(self._closed),
-            self.packages.start(self._closed),
+            *self.packages.start(self._closed),
             Thread(target=self._reconcile, name="reconcile", daemon=True),
             Thread(target=self._sign, name="sign", daemon=True),
         ]
@@ -141,15 +143,11 @@ class Runtime:
             max_bytes=self.settings.results_max_mb * 2**20,
         )
         read = functools.partial(frames.get_many, self.frames, self.keys)
-        target = package.manifest.redis
-
-        def act(job: Job) -> None:
-            if target is not None:
-                self.actions.submit(target, job)
-
-        batch = Batch(package, read, self._sessions, self._failed, act)
 
         def compute(turn: Turn) -> list[Finished]:
+            # Asked for each batch: a new version takes effect between two.
+            running = self.packages.get(pipeline) or package
+            batch = Batch(running, read, self._sessions, self._failed, functools.partial(self._act, running))
             return batch.compute(turn.claims, self._wanted_at(turn.version))
 
         return Loop(
@@ -162,6 +160,10 @@ class Runtime:
             batch_max=self.batch_max,
             thread_free=lambda: self._active < self._threads_max,
         )
+
+    def _act(self, package: Pipeline, job: Job) -> None:
+        if package.manifest.redis is not None:
+            self.actions.submit(package.manifest.redis, job)
 
     def _count(self, tally: Tally) -> None:
         if tally.batches:
@@ -180,7 +182,8 @@ class Runtime:
         return sessions.read(self.state, self.keys, displays)
 
     def _load(self, path: Path, name: str) -> Pipeline:
-        return mpta.load(path, device=self.device, name=name, threads=self.settings.torch_threads)
+        threads, cache = self.settings.torch_threads, self._store.unpacked
+        return mpta.load(path, device=self.device, name=name, threads=threads, cache_dir=cache, quiet=True)
 
     def _with_password(self, load: Load) -> Load:
         def loaded(path: Path, name: str) -> Pipeline:
@@ -215,17 +218,17 @@ class Runtime:
 
     def _tell_troubles(self, wanted: Wanted) -> None:
         for subscription in wanted.subscriptions.values():
-            for code, text in self.packages.troubles(subscription.pipeline):
-                told = (subscription.pipeline, subscription.id, subscription.revision, code)
+            for trouble in self.packages.troubles(subscription.pipeline):
+                told = (subscription.pipeline, subscription.id, subscription.revision, trouble.code, trouble.about)
                 if told not in self._told:
-                    problems.tell(self.state, self.keys, subscription, code, text)
+                    problems.tell(self.state, self.keys, subscription, trouble.code, trouble.text, about=trouble.about)
                     self._told.add(told)
         self._told = {told for told in self._told if told[1] in wanted.subscriptions}
 
     def _sign(self) -> None:
         while not self._closed.wait(nodes.SIGN_S):
             load = gpu.load(self.device)
-            facts = {"device": self.device, "pipelines": self.packages.loaded, **self.counts, **self.actions.counts}
+            facts = {"device": self.device, "pipelines": self.packages.versions, **self.counts, **self.actions.counts}
             try:
                 pipe = self.state.pipeline()
                 nodes.put(pipe, self.keys, self._pulse.sign(gpu=load.gpu, gpu_memory=load.gpu_memory, **facts))
