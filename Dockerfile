@@ -8,7 +8,7 @@
 
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
-FROM ${PYTHON_IMAGE} AS build
+FROM ${PYTHON_IMAGE} AS dependencies
 ARG TORCH_BACKEND=cpu
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/detector
 WORKDIR /locks
@@ -17,7 +17,8 @@ COPY requirements-bootstrap.lock ./
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock \
     && uv venv "${VIRTUAL_ENV}"
 
-# Dependencies before sources: a change of ours builds in seconds.
+# No source of ours in this stage, not even its installation: the gigabytes below are one layer, and it is built, pushed
+# and pulled again only when the lock changes.
 COPY requirements.lock deploy/split_lock.py ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     python split_lock.py requirements.lock "${TORCH_BACKEND}" . \
@@ -25,10 +26,6 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     && if [ -s torch.txt ]; then \
         uv pip install --torch-backend "${TORCH_BACKEND}" --constraints locked.txt -r torch.txt; \
     fi
-
-WORKDIR /app
-COPY . .
-RUN uv pip install --no-deps --no-build-isolation --editable . && python -m compileall -q .
 
 
 FROM ${PYTHON_IMAGE} AS detector
@@ -41,9 +38,15 @@ RUN groupadd --gid 10001 detector \
     && mkdir -p /app/.detector /app/models /app/media \
     && chown 10001:10001 /app/.detector
 
-# Root's and not writable for the process: whoever breaks into it cannot change it.
-COPY --from=build /opt/detector /opt/detector
-COPY --from=build /app /app
+# Root's and not writable for the process: whoever breaks into it cannot change it. uv's own lock would be everybody's;
+# sources come with the modes of the host, whose umask may leave them to root alone.
+COPY --from=dependencies /opt/detector /opt/detector
+COPY . /app
+RUN --mount=from=dependencies,source=/usr/local/bin/uv,target=/usr/local/bin/uv --mount=type=tmpfs,target=/tmp \
+    chmod -R go=rX /app \
+    && uv pip install --no-cache --python /opt/detector --no-deps --no-build-isolation --editable /app \
+    && /opt/detector/bin/python -m compileall -q /app \
+    && rm /opt/detector/.lock
 
 # HOME, YOLO_CONFIG_DIR, MPLCONFIGDIR: libraries write there at import, and all else may be read-only.
 # DETECTOR_HOST: the loopback of a container is reachable for nobody.

@@ -25,13 +25,20 @@ def instructions() -> list[tuple[str, str]]:
     return [(word.upper(), " ".join(rest.split())) for word, rest in parts]
 
 
+def stages() -> list[dict[str, list[str]]]:
+    """Return the arguments of each instruction, by stage; what precedes the first stage is left out."""
+    found: list[dict[str, list[str]]] = []
+    for word, rest in instructions():
+        if word == "FROM":
+            found.append({})
+        if found:
+            found[-1].setdefault(word, []).append(rest)
+    return found
+
+
 def runtime() -> dict[str, list[str]]:
     """Return the arguments of each instruction of the last stage."""
-    last = max(i for i, (word, _) in enumerate(instructions()) if word == "FROM")
-    found: dict[str, list[str]] = {}
-    for word, rest in instructions()[last:]:
-        found.setdefault(word, []).append(rest)
-    return found
+    return stages()[-1]
 
 
 def test_the_process_is_not_root() -> None:
@@ -66,6 +73,20 @@ def test_both_stages_stand_on_one_python_that_has_a_version() -> None:
 
     assert bases == {"${PYTHON_IMAGE}"}
     assert re.fullmatch(r"python:3\.13-slim-\w+", arguments["PYTHON_IMAGE"])
+
+
+def test_a_change_of_ours_leaves_the_layer_of_the_dependencies_alone() -> None:
+    dependencies, image = stages()
+    sources = {name for copied in dependencies["COPY"] for name in copied.split()[:-1]}
+
+    assert sources == {"requirements-bootstrap.lock", "requirements.lock", "deploy/split_lock.py"}
+    assert image["COPY"] == ["--from=dependencies /opt/detector /opt/detector", ". /app"]
+
+
+def test_the_sources_may_be_read_whatever_the_umask_of_the_host() -> None:
+    (install,) = [command for command in runtime()["RUN"] if "--editable /app" in command]
+
+    assert "chmod -R go=rX /app &&" in install
 
 
 def test_what_is_in_the_lock_is_installed_with_its_hashes() -> None:
