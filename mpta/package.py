@@ -56,7 +56,8 @@ def open_package(
     Args:
         path: a `.mpta` file, or a folder of the same content, which is read in place.
         name: what the package is called, where the file on disk has another name.
-        cache_dir: where a zip's content is kept, in a folder named by its digest; None: in a temporary folder.
+        cache_dir: where a zip's content is kept, in a folder named by its digest, whose modification time is when it
+            was last opened; None: in a temporary folder.
         limits: how large it may be.
 
     Raises:
@@ -140,18 +141,35 @@ def _checked(name: str, source: Source) -> _Checked:
 
 
 def _settled(home: Path, checked: _Checked) -> Path:
-    """Move the unpacked files to the folder of their digest in one step, unless it is there already."""
+    """Move the unpacked files to the folder of their digest in one step, unless it is there already and undamaged."""
     for inner in checked.digests:
         with (home / inner).open("rb") as file:
             os.fsync(file.fileno())  # A digest folder that is there after a power cut holds all of its bytes.
     final = home.parent / checked.digest
+    if final.is_dir() and not _holds(final, checked.digests):
+        aside = home.with_name(f"{home.name}-aside")
+        final.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
     try:
         home.rename(final)
     except OSError:
         if not final.is_dir():
             raise
         shutil.rmtree(home, ignore_errors=True)
+        os.utime(final)
     return final
+
+
+def _holds(home: Path, digests: Mapping[str, str]) -> bool:
+    """Return whether the files are still what they were when they were unpacked."""
+    for inner, digest in digests.items():
+        try:
+            with (home / inner).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    return False
+        except OSError:
+            return False
+    return True
 
 
 def _top(name: str, sizes: Mapping[str, int]) -> str | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -164,3 +165,25 @@ def test_a_package_that_is_there_already_is_taken_from_the_cache(tmp_path: Path,
     again = open_package(sound, cache_dir=tmp_path / "cache")
 
     assert again.files["detect.pt"].stat().st_ino == kept
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_damaged_cache_folder_is_made_anew_and_an_undamaged_one_is_marked_as_used(
+    damage: str, tmp_path: Path, sound: Path
+) -> None:
+    cache = tmp_path / "cache"
+    first = open_package(sound, cache_dir=cache)
+    before = {inner: file.read_bytes() for inner, file in first.files.items()}
+    spoiled = next(file for inner, file in first.files.items() if inner.endswith(".pt"))
+    if damage == "gone":
+        spoiled.unlink()
+    else:
+        spoiled.write_bytes(b"x" * spoiled.stat().st_size)
+
+    again = open_package(sound, cache_dir=cache)
+    assert {inner: file.read_bytes() for inner, file in again.files.items()} == before
+    assert [entry.name for entry in cache.iterdir()] == [first.digest]
+
+    os.utime(cache / first.digest, (1, 1))
+    open_package(sound, cache_dir=cache)
+    assert (cache / first.digest).stat().st_mtime > 1e9
