@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --python $(BIN)/python --require-hashes
 
-.PHONY: help demo up test test-fast lint format models evaluate bench lock clean
+.PHONY: help demo up test test-fast fuzz lint format models evaluate bench lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ test: lint ## everything that must pass
 
 test-fast: .venv/dev.stamp ## tests that start no process: seconds
 	$(BIN)/pytest tests/unit
+
+fuzz: .venv/dev.stamp ## look for a stranger's package that breaks the checks: half an hour
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/unit/mpta/test_fuzz.py --timeout 3600
 
 lint: .venv/dev.stamp ## style, types, and who may import whom
 	$(BIN)/ruff check .

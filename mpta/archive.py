@@ -64,7 +64,7 @@ def entry_faults(archive: zipfile.ZipFile, file: BinaryIO, limits: Limits) -> li
         faults.append(f"the entries together expand to more than {limits.ratio} times their size")
     faults += [f"entry '{shown(name)}' is there twice" for name in duplicates(e.filename for e in entries)]
     folders = {folder for entry in entries for folder in PurePosixPath(entry.filename).parents}
-    both = [e.filename for e in entries if not e.is_dir() and PurePosixPath(e.filename) in folders]
+    both = [e.filename for e in entries if e.filename[-1:] not in ("", "/") and PurePosixPath(e.filename) in folders]
     faults += [f"entry '{shown(name)}' is a file and a folder" for name in both]
     return faults or local_faults(archive, file)
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from contract import clients
 from contract.keys import Keys
 from tests.servers import RedisServer
+
+#: Examples per property; the fuzzing of packages draws a multiple of it. By hand: `make fuzz`.
+settings.register_profile("nightly", max_examples=2000, print_blob=True)
+if "HYPOTHESIS_PROFILE" in os.environ:
+    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 
 @pytest.fixture(scope="session")

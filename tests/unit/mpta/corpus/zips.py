@@ -220,6 +220,7 @@ ZIPS: Refusals = {
     r"entry 'a/COM\xb9' has the name of a device": {"device by superscript": _named("a/COM\u00b9")},
     "entry 'a./b.txt' has a name that not every system can store": {"trailing dot": _named("a./b.txt")},
     "entry 'a//b.txt' has a name that not every system can store": {"empty folder": _named("a//b.txt")},
+    "entry '' has a name that not every system can store": {"no name": _named("")},
     "entry 'b.txt:evil' has a name that not every system can store": {"stream": _named("b.txt:evil")},
     "entry '" + "n" * 77 + "...' has a name that not every system can store": {"long name": _named("n" * 300)},
     "entry '" + "d/" * 38 + "d...' lies too deep in folders": {"deep": _named("d/" * 60 + "f")},
