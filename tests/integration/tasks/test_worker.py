@@ -7,7 +7,7 @@ import functools
 import pytest
 
 from tests.integration.tasks.colour_worker import BLUE, ORANGE
-from tests.integration.tasks.conftest import Desk
+from tests.integration.tasks.conftest import Desk, Worker
 from tests.servers import eventually
 from tests.unit.mpta.toys import scene
 
@@ -69,6 +69,21 @@ def test_the_session_is_the_one_at_the_time_of_capture(desk: Desk) -> None:
         eventually(functools.partial(desk.count, count + 1))
 
     assert [message.get("sessionId") for message in desk.results()] == [None, 7, "eight", None]
+
+
+def test_a_session_that_became_known_while_the_pipeline_ran_counts(desk: Desk, worker: Worker) -> None:
+    front = desk.subscribe("pump-1;front", desk.package())
+    desk.see(front, CAR, captured_ms=1_500)
+    desk.result(front)
+    worker.hold.touch()
+    desk.see(front, CAR, captured_ms=2_500)
+    eventually(lambda: desk.redis.hget(desk.keys.group(front.group), "lease"))
+
+    desk.session("pump-1", (2_000, 7))
+    worker.hold.unlink()
+
+    eventually(functools.partial(desk.count, 2))
+    assert [message.get("sessionId") for message in desk.results()] == [None, 7]
 
 
 @pytest.mark.usefixtures("worker")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -187,30 +188,40 @@ def test_one_connection_more_than_allowed_is_refused_until_another_ends(server: 
 
 def test_sockets_that_say_nothing_are_few_and_borne_for_a_while_only(server: RedisServer) -> None:
     pair = {"tls_cert": CERTIFICATES / "first.pem", "tls_key": CERTIFICATES / "first-key.pem"}
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n"
     with (
         Gateway(state_url=server.url, max_connections=1) as small,
         Gateway(state_url=server.url, **pair) as over_tls,
         ExitStack() as opened,
     ):
-        address = ("127.0.0.1", small.port)
-        before_tls = opened.enter_context(socket.create_connection(("127.0.0.1", over_tls.port)))
-        silent, half, again, slow = (opened.enter_context(socket.create_connection(address)) for _ in range(4))
-        half.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
-        again.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost:")
-        slow.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nbody")
-        for each in (again, slow):
-            assert each.recv(12) == b"HTTP/1.1 200"
-        cms = opened.enter_context(small.cms())
-        for _ in range(SPARE - 4):
-            opened.enter_context(socket.create_connection(address))
 
-        with socket.create_connection(address) as more:
-            assert more.recv(12) == b"HTTP/1.1 503"
-        # A byte now and then does not buy time.
-        for each in (silent, half, again, slow, before_tls):
-            each.settimeout(REQUEST_S + 5)
-            while each.recv(4096):
-                pass
+        def connected(gateway: Gateway = small) -> socket.socket:
+            made = socket.create_connection(("127.0.0.1", gateway.port), timeout=REQUEST_S)
+            return opened.enter_context(made)
+
+        def asks() -> None:
+            kept.sendall(request + b"\r\n")
+            assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+
+        kept = connected()
+        silent, half, again, slow, before_tls = connected(), connected(), connected(), connected(), connected(over_tls)
+        half.sendall(request)
+        again.sendall(request + b"\r\n" + request)
+        slow.sendall(request + b"Content-Length: 100\r\n\r\nbody")
+        for each in (again, slow):
+            assert each.recv(4096).startswith(b"HTTP/1.1 200")
+        cms = opened.enter_context(small.cms())
+        for _ in range(SPARE - 5):
+            connected()
+        assert connected().recv(12) == b"HTTP/1.1 503"
+
+        waiting, until_s = {silent, half, again, slow, before_tls}, time.monotonic() + 2 * REQUEST_S
+        while waiting:
+            asks()
+            waiting -= {each for each in select.select(waiting, [], [], 0.5)[0] if not each.recv(4096)}
+            assert time.monotonic() < until_s
+        # Who does ask is borne for longer.
+        asks()
         assert cms.report()["type"] == "stateReport"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -13,6 +14,21 @@ import pytest
 from contract.errors import SettingsInvalid
 from tests.integration.worker_api.gateways import CERTIFICATES
 from worker_api.tls import Certificate
+
+
+def serves(context: ssl.SSLContext, name: str) -> bool:
+    """Whether somebody who trusts this certificate alone can begin to talk."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.create_default_context(cafile=CERTIFICATES / f"{name}.pem")
+    client = trusting.wrap_bio(back, there, server_hostname="localhost")
+    server = context.wrap_bio(there, back, server_side=True)
+    try:
+        for each in (client, server, client):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                each.do_handshake()
+    except ssl.SSLError:
+        return False
+    return client.version() is not None
 
 
 @pytest.fixture
@@ -65,6 +81,7 @@ def test_a_change_that_cannot_be_used_is_told_once(files: tuple[Path, Path], cap
         certificate.refresh()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "the old one serves on" in caplog.text
+    assert serves(certificate.context, "first")
 
     shutil.copy(CERTIFICATES / "second-key.pem", files[1])
     os.utime(files[1], ns=(1, 1))
@@ -73,3 +90,5 @@ def test_a_change_that_cannot_be_used_is_told_once(files: tuple[Path, Path], cap
         certificate.refresh()
         certificate.refresh()
     assert [record.message for record in caplog.records] == ["the certificate has been read again"]
+    assert serves(certificate.context, "second")
+    assert not serves(certificate.context, "first")
