@@ -23,7 +23,7 @@ test: lint ## everything that must pass
 test-fast: .venv/dev.stamp ## tests that start no process: seconds
 	$(BIN)/pytest tests/unit
 
-fuzz: .venv/dev.stamp ## look for a stranger's package that breaks the checks: half an hour
+fuzz: .venv/dev.stamp ## look for a stranger's package that breaks the checks: five minutes
 	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/unit/mpta/test_fuzz.py --timeout 3600
 
 lint: .venv/dev.stamp ## style, types, and who may import whom

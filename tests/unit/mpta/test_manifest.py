@@ -115,6 +115,53 @@ def test_actions_that_cannot_run_are_disabled_and_told_and_the_others_stay() -> 
     assert len(manifest(root).disabled) == 4
 
 
+def test_a_conversion_in_a_template_disables_its_action() -> None:
+    actions = [{"type": "redis_publish", "channel": "c", "message": "{class!r}"}]
+
+    assert manifest(node("a", actions=actions), redis=REDIS).disabled == (
+        "pipeline.actions[0]: disabled: 'message' has {class!r}; a placeholder has no conversion",
+    )
+
+
+def test_the_older_engines_ways_of_giving_nothing_are_read_as_not_given() -> None:
+    action = {"type": "redis_save_image", "key": "k", "expire_seconds": 0}
+    root = node("a", triggerClasses=None, crop=None, actions=[action], branches=[node("b", actions=None)])
+
+    found = manifest(root, redis={**REDIS, "password": None, "db": None})
+
+    assert found.root.actions == (SaveImage(key="k", expire_seconds=None),)
+    assert found.root.trigger_classes == frozenset()
+    assert warnings(root) == (
+        "pipeline.triggerClasses: null is read as not given",
+        "pipeline.crop: null is read as not given",
+        "pipeline.branches[0].actions: null is read as not given",
+        "pipeline.actions[0]: disabled: the package has no 'redis' block",
+    )
+
+
+def test_a_key_that_is_given_twice_is_told_and_the_last_one_counts() -> None:
+    text = b"""{"pipeline": {"modelId": "first", "modelId": "last", "modelFile": "a.pt", "minConfidence": 0.5,
+        "triggerClasses": [], "fields": {"x": "{class}", "x": "{id}"}}}"""
+
+    found, _, told = parse(text)
+
+    assert found is not None
+    assert (found.root.model_id, found.root.fields["x"]) == ("last", "{id}")
+    assert told == (
+        "pipeline.modelId: given more than once, the last one counts",
+        "pipeline.fields.x: given more than once, the last one counts",
+    )
+
+
+def test_thousands_of_warnings_are_not_all_told() -> None:
+    root = node("a", **{f"key{number}": None for number in range(5000)})
+    twice = ", ".join(f'"k{number}": 1, "k{number}": 2' for number in range(5000))
+
+    assert len(warnings(root)) == 100
+    _, _, told = parse(b'{"pipeline": {"modelId": "a", "modelFile": "a.pt", %s}}' % twice.encode())
+    assert len(told) <= 202
+
+
 def test_a_mistyped_action_refuses_the_package() -> None:
     broken = node("a", actions=[{"type": "redis_save_image", "key": "k", "quality": 101}])
 

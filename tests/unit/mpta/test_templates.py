@@ -25,6 +25,62 @@ def test_a_message_escaped_for_the_older_engine_comes_out_as_the_same_json() -> 
     assert templates.render(escaped, CONTEXT) == '{"class":"car","confidence":0.91}'
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        '{"class":"{class}","confidence":{confidence}}',
+        '{{"class":"{class}","confidence":{confidence}}}',
+        '{ "class" : "{class}" , "confidence" : {confidence} , "note" : "a \\"quoted\\" word" }',
+    ],
+)
+@pytest.mark.parametrize("label", ['5" screen', "back\\slash", "two\nlines", '","admin":"true', "Škoda", "car"])
+def test_a_value_inside_a_string_of_json_cannot_end_it(template: str, label: str) -> None:
+    message = json.loads(templates.render(template, {**CONTEXT, "class": label}))
+
+    assert message["class"] == label
+    assert message["confidence"] == 0.9123
+    assert "admin" not in message
+
+
+@pytest.mark.parametrize(
+    ("template", "rendered"),
+    [
+        ('saw "{class}"', 'saw "5" \\ é"'),  # No JSON: as it always came out.
+        ("{class}", '5" \\ é'),
+        ('{"class": {class}}', '{"class": 5" \\ é}'),  # Outside of quotes nothing can be escaped.
+        ('{"class":"{class:>9}"}', '{"class":"   5\\" \\\\ é"}'),
+        ('["{class}", {confidence:.1f}, {text}, {nobody}]', '["5\\" \\\\ é", 0.9, null, null]'),
+    ],
+)
+def test_only_what_stands_inside_a_string_of_json_is_escaped(template: str, rendered: str) -> None:
+    assert templates.render(template, {**CONTEXT, "class": '5" \\ é'}) == rendered
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("{class.__class__}", "{class.__class__}"),
+        ("a {id[0]} b", "{id[0]}"),
+        ("{class:{id}}", "{class:{id}}"),
+        ("{id:>999999999}", "{id:>999999999}"),
+        ("{id!r:>100}", "{id!r:>100}"),
+        ("{nobody.x}", None),
+        ("{id:>99} {confidence:.99f}", None),
+        ("{class!r}", None),
+        ("{{class.x}}", None),
+        ('{"class.x":"{class}"}', None),
+        ("{ class.x }", None),
+    ],
+)
+def test_a_placeholder_that_reaches_beyond_its_value_is_found(template: str, found: str | None) -> None:
+    assert templates.reaching(template, frozenset(CONTEXT)) == found
+
+
+def test_a_conversion_is_found() -> None:
+    assert templates.converting("{class!r}", frozenset(CONTEXT)) == "{class!r}"
+    assert templates.converting("{nobody!r}", frozenset(CONTEXT)) is None
+
+
 def test_nested_json_keeps_its_braces() -> None:
     assert templates.render('{"a":{"b":{"id":{id}}},"c":{}}', CONTEXT) == '{"a":{"b":{"id":7}},"c":{}}'
 
