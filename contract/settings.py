@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         description="variables that packages may name as password: patterns (comma-separated), NAME@HOST: for one host",
     )
     strict_packages: bool = Field(False, description="refuse a package of which a part would be switched off")
+    verify_on_load: bool = Field(
+        False, description="run a package's own golden cases before it is used, and refuse it when one fails"
+    )
 
     # Operation
     flower: bool = Field(True, description="run Flower beside the rest in `detector up` and `detector demo`")

@@ -182,8 +182,15 @@ class Runtime:
         return sessions.read(self.state, self.keys, displays)
 
     def _load(self, path: Path, name: str) -> Pipeline:
-        threads, cache = self.settings.torch_threads, self._store.unpacked
-        return mpta.load(path, device=self.device, name=name, threads=threads, cache_dir=cache, quiet=True)
+        return mpta.load(
+            path,
+            device=self.device,
+            name=name,
+            threads=self.settings.torch_threads,
+            cache_dir=self._store.unpacked,
+            quiet=True,
+            verify=self.settings.verify_on_load,
+        )
 
     def _with_password(self, load: Load) -> Load:
         def loaded(path: Path, name: str) -> Pipeline:
