@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from cli import ending
 from contract.errors import DetectorError
+
+if TYPE_CHECKING:
+    import mpta
 
 app = typer.Typer(
     help=(
@@ -44,8 +47,9 @@ def validate(
 ) -> None:
     """Say everything that is wrong or odd about a package: FILE:KEY and what to do.
 
-    Exits with 0 when all of it would run, with 1 when it would be refused, an action would be disabled or a golden case
-    fails. Without --models and --run nothing of the package is loaded: fast, and safe with a stranger's.
+    Exits with 0 when all of it would run; with 1 when it would be refused,
+    an action would be disabled, or a golden case fails. Without --models and
+    --run no model is loaded: that is fast, and safe with a stranger's.
 
         detector mpta validate forecourt.mpta --run
     """
@@ -54,7 +58,7 @@ def validate(
     from cli.packages import findings as findings_of
 
     def work() -> int:
-        found = findings_of.examine(file, models=models, run=run, device=_device(device) if models or run else "cpu")
+        found = findings_of.examine(file, models=models, run=run, load=lambda opened: _loaded(opened, device))
         if as_json:
             typer.echo(json.dumps(found.as_json()))
         else:
@@ -77,9 +81,10 @@ def inspect(
     ] = False,
     device: Device = None,
 ) -> None:
-    """Draw a package's tree: models, classes, input sizes, parameters, fields, actions, and how long each node takes.
+    """Draw a package's tree: models, classes, sizes, parameters, fields, actions, times.
 
-    Times are medians of passes over 1 and 8 pictures of noise at the full input size, on this machine as it is now.
+    Times are medians of passes over 1 and 8 pictures of noise, at the full
+    input size, on this machine as it is now.
 
         detector mpta inspect forecourt.mpta --html forecourt.html
     """
@@ -127,13 +132,14 @@ def run(
 ) -> None:
     """Run a package on pictures, a video or a camera, and draw boxes, ids, classes and fields.
 
-    A video is run frame by frame, of a camera always the newest picture is. The package's actions are not done; --json
-    tells what they would have been. --show needs no window system here: a page on a free port of 127.0.0.1 shows the
-    pictures. Ctrl-C ends it; what was saved until then is whole.
+    A video is run frame by frame; of a camera it is always the newest picture.
+    The package's actions are not done: --json tells what they would have been.
+    --show needs no window system: it is a page on a free port of 127.0.0.1.
+    Ctrl-C ends it, and what was saved until then is whole.
 
         detector mpta run forecourt.mpta --source film.mp4 --save seen.mp4
 
-        detector mpta run forecourt.mpta --source rtsp://user:password@camera/stream --show
+        detector mpta run forecourt.mpta --source rtsp://camera/stream --show
     """
     from cli.packages import running
 
@@ -149,9 +155,10 @@ def pack(
     folder: Annotated[Path, typer.Argument(help="The folder that holds pipeline.json.", metavar="DIR")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The package to write.", metavar="FILE")],
 ) -> None:
-    """Check a folder and make a package of it; the same folder gives the same bytes, everywhere.
+    """Check a folder and make a package of it; the same folder gives the same bytes.
 
-    Nothing is written when the package would be refused. Files that no package needs, such as scripts, stay out.
+    Nothing is written when the package would be refused. Files that no
+    package needs, such as scripts, stay out.
 
         detector mpta pack forecourt/ -o forecourt.mpta
     """
@@ -173,6 +180,12 @@ def pack(
         return 0
 
     _finish(folder, work)
+
+
+def _loaded(package: mpta.Package, device: str | None) -> mpta.Pipeline:
+    from mpta.pipeline import load_models
+
+    return load_models(package, _device(device), threads=ending.settings().torch_threads)
 
 
 def _device(wanted: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -15,6 +15,9 @@ import mpta
 from cli.packages.texts import readable
 from mpta import checks, golden
 from mpta.checks import Finding
+from mpta.pipeline import load_models
+
+Load: TypeAlias = Callable[[mpta.Package], mpta.Pipeline]
 
 #: Beside those of `mpta.checks`: `failed`, a golden case that is not as the package says.
 Severity: TypeAlias = Literal["refused", "disabled", "failed", "warning"]
@@ -79,14 +82,14 @@ class Findings:
         }
 
 
-def examine(path: Path, *, models: bool = False, run: bool = False, device: str = "cpu") -> Findings:
+def examine(path: Path, *, models: bool = False, run: bool = False, load: Load | None = None) -> Findings:
     """Return what is wrong or odd about a package.
 
     Args:
         path: a `.mpta` or a folder.
         models: load the models, and compare the classes that the package names with theirs.
         run: the same, and run the golden cases.
-        device: where.
+        load: gives an open package its models; `mpta.pipeline.load_models` by default.
 
     Raises:
         OSError: it cannot be read.
@@ -106,15 +109,13 @@ def examine(path: Path, *, models: bool = False, run: bool = False, device: str 
         findings.add("failed", exc.faults)
         cases = ()
     if models or run:
-        _with_models(findings, package, cases if run else (), device)
+        _with_models(findings, package, cases if run else (), load or load_models)
     return findings
 
 
-def _with_models(findings: Findings, package: mpta.Package, cases: Sequence[golden.Case], device: str) -> None:
-    from mpta.pipeline import load_models
-
+def _with_models(findings: Findings, package: mpta.Package, cases: Sequence[golden.Case], load: Load) -> None:
     try:
-        pipeline = load_models(package, device)
+        pipeline = load(package)
     except mpta.ModelInvalid as exc:
         findings.add("refused", [str(exc)])
         return

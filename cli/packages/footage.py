@@ -22,7 +22,7 @@ from capture.sources.source import Opening
 from cli.packages.texts import readable
 from contract.errors import DetectorError
 from contract.settings import Settings
-from contract.urls import redact, split_credentials
+from contract.urls import split_credentials
 from mpta import Image
 
 #: `pictures` have nothing to do with each other; a `recording` is run whole, of a `live` camera the newest frame is.
@@ -73,7 +73,9 @@ def open_footage(source: str, settings: Settings, stop: Event) -> Footage:
     """
     scheme, is_url, rest = source.partition("://")
     if is_url and scheme.lower() != "file":
-        return Footage("live", _newest(_remote(source, settings, stop), stop, redact(readable(source))))
+        # Before its `@` a test pattern has its size, not somebody's password.
+        url, credentials = (source, "") if scheme.lower() == "synthetic" else split_credentials(source)
+        return Footage("live", _newest(_remote(url, credentials, settings, stop), stop, readable(url)))
     if source.isdecimal():
         return Footage("live", _newest(_webcam(int(source)), stop, f"webcam {source}"))
     path = Path(unquote(rest)) if is_url else Path(source)
@@ -117,9 +119,8 @@ def _recording(path: Path) -> Footage:
     return Footage("recording", shots(), stream.frames or round(seconds * fps) or None, fps)
 
 
-def _remote(source: str, settings: Settings, stop: Event) -> Generator[Picture]:
+def _remote(url: str, credentials: str, settings: Settings, stop: Event) -> Generator[Picture]:
     """Yield a camera's pictures as capture would read them."""
-    url, credentials = split_credentials(source)
     parts = urlsplit(url)
     is_picture = parts.scheme.lower() in {"http", "https"} and PurePosixPath(parts.path).suffix.lower() in _SUFFIXES
     opening = Opening(
@@ -140,7 +141,7 @@ def _webcam(number: int) -> Generator[Image]:
             given, image = camera.read()
             if not given:
                 remedy = f"is one plugged in, free, and may this user read it (Linux: /dev/video{number})?"
-                raise NoSource(f"webcam {number} gives no picture; {remedy}")
+                raise NoSource(f"no picture; {remedy}")
             yield cast("Image", image)
     finally:
         camera.release()
