@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 
 #: In this order. Each prints its own tables.
-MEASUREMENTS = tuple(f"benchmarks.{name}" for name in ("hot_path", "relay", "engine", "inspection", "system"))
+MEASUREMENTS = tuple(f"benchmarks.{name}" for name in ("hot_path", "relay", "engine", "tree", "inspection", "system"))
 
 
 def main() -> int:

@@ -16,20 +16,23 @@ def reading_order(rows: NDArray[np.float32], direction: Read) -> NDArray[np.intp
 
     A model suppresses overlapping boxes of one class only; of boxes of two classes at one place, such as `0` and
     `O`, the more confident is read.
-    Rows have shape (n, 6): x1 y1 x2 y2 confidence class.
+    Rows have shape (n, 6): x1 y1 x2 y2 confidence class; every box has an area.
     """
+    order = np.argsort(-rows[:, 4], kind="stable")
+    same = (_shared(rows[order, :4]) > _SAME_CHARACTER).tolist()
     kept: list[int] = []
-    for index in np.argsort(-rows[:, 4], kind="stable"):
-        if not any(_shared(rows[index], rows[other]) > _SAME_CHARACTER for other in kept):
-            kept.append(int(index))
-    chosen = np.array(kept, dtype=np.intp)
+    for place, others in enumerate(same):
+        if not any(others[earlier] for earlier in kept):
+            kept.append(place)
+    chosen = order[kept]
     axis = 0 if direction == "left-to-right" else 1
     centres = rows[chosen, axis] + rows[chosen, axis + 2]
     return chosen[np.argsort(centres, kind="stable")]
 
 
-def _shared(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Return the common area as a part of the smaller box."""
-    sides = np.minimum(one[2:4], other[2:4]) - np.maximum(one[:2], other[:2])
-    smaller = min(float(np.prod(box[2:4] - box[:2])) for box in (one, other))
-    return float(np.prod(sides.clip(0))) / smaller if smaller > 0 else 1.0
+def _shared(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the common area of every two boxes as a part of the smaller one, shape (n, n)."""
+    sides = np.minimum(boxes[:, None, 2:], boxes[:, 2:]) - np.maximum(boxes[:, None, :2], boxes[:, :2])
+    common = sides.clip(0).prod(2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return np.asarray(common / np.minimum.outer(areas, areas))
