@@ -54,6 +54,17 @@ def check_onnx(path: Path, beside: Mapping[str, int]) -> frozenset[str]:
     return frozenset(walk.weights)
 
 
+def weight_files(path: Path) -> list[Path]:
+    """Return an `.onnx` file and the files beside it in which it keeps weights.
+
+    Raises:
+        ModelRefused: see `check_onnx`.
+    """
+    folder = path.parent
+    beside = {file.relative_to(folder).as_posix(): file.stat().st_size for file in folder.rglob("*") if file.is_file()}
+    return [path, *(folder / each for each in sorted(check_onnx(path, beside)))]
+
+
 class _Walk:
     """One pass over a model. Each method takes the message of its name."""
 

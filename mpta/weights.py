@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
+from mpta.errors import ModelInvalid, ModelRefused, shown
 from mpta.model import Model
+from mpta.onnx_file import weight_files
 from mpta.quietly import quietly
 
 
@@ -33,7 +35,7 @@ class Weights:
     """One model file in memory, until nobody holds this object.
 
     Attributes:
-        digest: sha256 of the file, in hex.
+        digest: sha256 in hex of the file, with what it keeps in others.
         size_bytes: memory that the parameters take on their device.
     """
 
@@ -63,9 +65,9 @@ def load_weights(path: Path, *, name: str, device: str, threads: int | None = No
     Raises:
         ModelInvalid: the file cannot be loaded safely, or the device is not there.
     """
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     suffix = Path(name).suffix.lower()
+    files = _files(path, name) if suffix == ".onnx" else [path]
+    digest = _digest(files)
     key = digest, suffix, device, threads
     with _loading:
         found = _loaded.get(key)
@@ -76,9 +78,25 @@ def load_weights(path: Path, *, name: str, device: str, threads: int | None = No
             else:
                 load = _checkpoint(path, name, device, threads)
                 model = quietly(load) if quiet else load()
-            size_bytes = model.size_bytes if isinstance(model, Twinned) else path.stat().st_size
+            size_bytes = model.size_bytes if isinstance(model, Twinned) else sum(file.stat().st_size for file in files)
             found = _loaded[key] = Weights(digest, size_bytes, model)
     return found
+
+
+def _files(path: Path, name: str) -> list[Path]:
+    try:
+        return weight_files(path)
+    except ModelRefused as exc:
+        raise ModelInvalid(f"'{shown(name)}' {exc}") from exc
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Return the sha256 of a file in hex, or one over those of several files."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _onnx(path: Path, name: str, threads: int | None) -> Model:

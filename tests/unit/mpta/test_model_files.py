@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mpta import PackageInvalid, open_package
 from mpta.checkpoint import check_checkpoint
 from mpta.errors import ModelRefused
 from mpta.onnx_file import check_onnx
+from mpta.weights import load_weights
 from tests.unit.mpta.toys import node, package
 
 WEIGHTS = np.arange(4096, dtype=np.float32).reshape(64, 64)
@@ -94,6 +96,25 @@ def test_weights_beside_an_onnx_model_come_with_it_and_count_for_the_digest(tmp_
     assert opened.digest == open_package(folder).digest
     (folder / "models" / "detect.weights").write_bytes(bytes(WEIGHTS.nbytes))
     assert opened.digest != open_package(folder).digest
+
+
+def test_models_that_differ_in_the_weights_beside_them_are_not_shared(
+    tmp_path: Path, exported: Callable[..., Path]
+) -> None:
+    found = []
+    for scale in (0.5, 1.0):
+        folder = tmp_path / str(scale)
+        folder.mkdir()
+        model = onnx.load(exported("classify", batch=2))
+        for weight in model.graph.initializer:
+            if weight.data_type == TensorProto.FLOAT:
+                weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(scale), weight.name))
+        onnx.save(model, folder / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+        found.append(load_weights(folder / "m.onnx", name="m.onnx", device="cpu"))
+
+    assert (tmp_path / "0.5" / "m.onnx").read_bytes() == (tmp_path / "1.0" / "m.onnx").read_bytes()
+    assert found[0] is not found[1]
+    assert found[0].digest != found[1].digest
 
 
 def test_a_large_onnx_model_is_checked_without_being_in_memory(tmp_path: Path) -> None:
