@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 import redis
 
@@ -18,6 +17,7 @@ from contract.errors import DetectorError
 from contract.sessions import SessionId
 from contract.subscriptions import Subscription
 from mpta import templates
+from mpta.images import encoded
 from mpta.manifest import Action, Publish, SaveImage
 from tasks.messages import timestamp
 
@@ -181,11 +181,7 @@ def _wanted_pixels(event: mpta.Event) -> mpta.Image:
 def _encoded(action: Action, image: mpta.Image) -> bytes:
     if not isinstance(action, SaveImage):
         return b""
-    options = [cv2.IMWRITE_JPEG_QUALITY, action.quality] if action.format == "jpeg" else []
     try:
-        done, data = cv2.imencode(".jpg" if action.format == "jpeg" else ".png", image, options)
-    except cv2.error:
-        done = False
-    if not done:
-        raise ActionFailed(f"a picture of {image.shape[1]}x{image.shape[0]} pixels cannot be stored as {action.format}")
-    return data.tobytes()
+        return encoded(image, action)
+    except ValueError as exc:
+        raise ActionFailed(str(exc)) from exc

@@ -115,6 +115,7 @@ def test_with_fields_every_branch_contributes_and_the_class_stays_the_roots() ->
 @pytest.mark.parametrize(
     ("keys", "runs"),
     [
+        ({"triggerClasses": []}, True),
         ({"triggerClasses": ["car"]}, True),
         ({"triggerClasses": ["truck"]}, False),
         ({"minConfidence": 0.9}, True),
