@@ -49,9 +49,8 @@ def drawn(image: Image, result: Result) -> Image:
         said = {**found, **detection} if place == 0 and detection is not None and "objects" not in detection else found
         colour = PALETTE[zlib.crc32(str(found["class"]).encode()) % len(PALETTE)]
         x1, y1, x2, y2 = found["box"]
-        cv2.rectangle(
-            canvas, (x1, y1), (x2 - 1, y2 - 1), colour, max(1, letter // (6 if place == 0 else 9)), cv2.LINE_AA
-        )
+        width = max(1, letter // (6 if place == 0 else 9))
+        cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), colour, width)
         _sign(canvas, (x1, y1), _lines(said), letter, colour)
     return canvas
 

@@ -20,7 +20,7 @@ from mpta.looking import counted_classes
 #: Images per pass that a node is measured at: one camera, and a full batch.
 BATCHES = (1, 8)
 #: A node is run until so much time has passed, and at least so often.
-_MEASURE_S, _MEASURE_TIMES = 0.3, 5
+_MEASURE_S, _MEASURE_TIMES = 0.2, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
