@@ -36,9 +36,13 @@ def quietly(work: Callable[[], T]) -> T:
 
 
 def step_back() -> None:
-    """Lower the priority of the calling thread, for good: raising it again takes rights that a service lacks."""
+    """Lower the priority of the calling thread, for good: raising it takes rights that a service lacks.
+
+    A process that was started with a lower one (`nice -n 15`) keeps it.
+    """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 @contextmanager

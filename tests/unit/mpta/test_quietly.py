@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,8 +19,19 @@ def priority() -> int:
 def test_work_is_done_at_low_priority_and_the_caller_keeps_its_own() -> None:
     before = priority()
 
-    assert quietly(priority) == NICENESS
+    assert quietly(priority) == max(NICENESS, before)
     assert priority() == before
+
+
+def test_a_process_that_steps_back_further_is_not_brought_forward() -> None:
+    further = max(NICENESS + 5, priority())
+
+    def within() -> int:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), further)
+        return quietly(priority)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(within).result() == further
 
 
 def test_threads_take_turns_more_often_until_the_last_work_is_done() -> None:
