@@ -11,6 +11,7 @@ from pathlib import Path
 from training.card import card
 from training.evaluate import FIRST_SEED, evaluate
 from training.fit import fit
+from training.golden import add_cases
 from training.networks import NETWORKS
 from training.package import PIPELINE, pack
 from training.samples import render
@@ -42,6 +43,7 @@ def main() -> int:
     wanted.output.mkdir(parents=True, exist_ok=True)
     package = wanted.output / "forecourt.mpta"
     pack(PIPELINE, files, package)
+    _say(f"golden cases: {', '.join(add_cases(package))}")
     _say("measuring")
     report = evaluate(package, scenes=wanted.test_scenes, seed=FIRST_SEED)
     text = card(package, report, scenes=wanted.scenes, frames=wanted.scenes * wanted.frames)

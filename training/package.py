@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-#: The earliest time that a zip can hold.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+from mpta.packing import write_archive
 
 VEHICLES = ["car", "truck"]
 
@@ -65,10 +63,5 @@ PIPELINE: dict[str, Any] = {
 
 def pack(pipeline: Mapping[str, Any], files: Mapping[str, bytes], target: Path) -> None:
     """Write a package of this tree and these model files, names as the tree spells them."""
-    entries = {"pipeline.json": (json.dumps(pipeline, indent=2) + "\n").encode()} | dict(sorted(files.items()))
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, content in entries.items():
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, content, compresslevel=9)
+    description = (json.dumps(pipeline, indent=2) + "\n").encode()
+    write_archive(target, {**files, "pipeline.json": description})
