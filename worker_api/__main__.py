@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from contract import logs, settings
 from contract.errors import SettingsInvalid
 from contract.settings import Settings
-from worker_api import exposure, sockets
+from worker_api import exposure, liveness, sockets
 from worker_api.app import create_app
 from worker_api.gateway import Gateway
 from worker_api.tls import Certificate
@@ -112,7 +112,7 @@ def _uvicorn_config(app: FastAPI, config: Settings, certificate: Certificate | N
         app,
         loop="worker_api.sockets:Loop",
         http=sockets.protocol(config.max_connections + sockets.SPARE),
-        ws="websockets-sansio",
+        ws=liveness.Liveness,
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         lifespan="on",
         access_log=False,
@@ -120,8 +120,8 @@ def _uvicorn_config(app: FastAPI, config: Settings, certificate: Certificate | N
         log_level=None,
         ws_max_size=max(_READ_BYTES, 2 * config.max_message_bytes),
         ws_max_queue=16,
-        ws_ping_interval=20,
-        ws_ping_timeout=20,
+        ws_ping_interval=liveness.PING_S,
+        ws_ping_timeout=liveness.SILENT_S,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=_GRACE_S,
         server_header=False,

@@ -10,6 +10,7 @@ from typing import assert_never
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from contract.problems import Code
+from worker_api import liveness
 from worker_api.changes import Bind, Change, Fail, Put, Remove
 from worker_api.gateway import Gateway
 from worker_api.limits import TokenBucket
@@ -47,7 +48,7 @@ class Connection:
         self._gateway = gateway
         self._counters = gateway.counters
         self._websocket = websocket
-        self._outbox = gateway.outbox()
+        self._outbox = gateway.outbox(lambda: liveness.in_doubt_s(websocket.scope))
         self._owner = ""
         self._changes: asyncio.Queue[Change] = asyncio.Queue(_CHANGES)
         self._sending_since_s: float | None = None

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 
 from contract import clients, frames, nodes
 from contract.frames import Frame
 from contract.keys import Keys
+from contract.results import EntryId
 from contract.settings import Settings
 from worker_api.cluster import VIEW_S, Cluster, busiest, not_ready
 from worker_api.counters import Counters
@@ -19,7 +20,7 @@ from worker_api.displays import Unused
 from worker_api.hub import Hub
 from worker_api.late import Late
 from worker_api.outage import AWAY, keep_doing
-from worker_api.outbox import Outbox
+from worker_api.outbox import NO_DOUBT, Outbox
 from worker_api.owners import Leave, Reap, owner_name
 from worker_api.registry import POLL_S, Registry
 from worker_api.relay import Relay
@@ -27,6 +28,8 @@ from worker_api.replay import Replay
 from worker_api.reports import state_report
 
 _REAP_S = 1.0
+#: What an entry may take from the stream to a socket, and a clock be off by.
+_DOUBT_MS = 200
 #: Saying goodbye must not hold up the end.
 _GOODBYE_S = 1.5
 
@@ -73,9 +76,14 @@ class Gateway:
             "reaper": keep_doing(self._reap, "reaper", _REAP_S),
         }
 
-    def outbox(self) -> Outbox:
-        """Return what a new connection is sent from."""
-        return Outbox(self.counters, self._late)
+    def outbox(self, in_doubt_s: Callable[[], float]) -> Outbox:
+        """Return what a new connection is sent from; `in_doubt_s`: for how long nothing has proven that it arrives."""
+
+        def doubted_from() -> EntryId:
+            doubt_s = in_doubt_s()
+            return (self._server_ms() - int(doubt_s * 1000) - _DOUBT_MS, 0) if doubt_s else NO_DOUBT
+
+        return Outbox(self.counters, self._late, doubted_from)
 
     @contextlib.contextmanager
     def joined(self, outbox: Outbox) -> Iterator[str]:

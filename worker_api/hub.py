@@ -15,7 +15,7 @@ from worker_api.changes import State
 from worker_api.counters import Counters
 from worker_api.late import Late
 from worker_api.messages import ErrorMessage, ResultsLost
-from worker_api.outbox import Outbox
+from worker_api.outbox import NO_DOUBT, Outbox
 from worker_api.routes import Route, Waiting
 
 #: The cursor of a subscription that is sent nothing is noted this often: a return reads no more than this for nothing.
@@ -119,7 +119,8 @@ class Hub:
 
     def moved(self, now_s: float) -> list[Route]:
         """Return the routes whose cursor must be noted."""
-        return [r for r in self._routes.values() if r.placed and (r.moved or now_s - r.noted_s > NOTED_S)]
+        placed = [route for route in self._routes.values() if route.placed]
+        return [r for r in placed if r.moved or now_s - r.noted_s > NOTED_S or r.outbox.doubted_from() is not NO_DOUBT]
 
     # ------------------------------------------------------------ results
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 
+from contract.results import EntryId
 from worker_api.counters import Counters
 from worker_api.late import Late
 from worker_api.patches import Patch, Patches
@@ -16,6 +18,8 @@ REPLIES = 256
 #: Detections that wait before the reader counts as slow, and then only the newest of each subscription does.
 DETECTIONS = 512
 BYTES = 2 * 2**20
+#: After all entries.
+NO_DOUBT: EntryId = (2**63, 0)
 
 
 class Outbox:
@@ -26,10 +30,12 @@ class Outbox:
     for a slow reader, or got late here, becomes a patch or is counted.
 
     Attributes:
+        doubted_from: gives the first entry that may not have arrived though it was sent.
         resuming: routes that a scan brings here: patches wait for all that it finds.
     """
 
-    def __init__(self, counters: Counters, late: Late) -> None:
+    def __init__(self, counters: Counters, late: Late, doubted_from: Callable[[], EntryId] = lambda: NO_DOUBT) -> None:
+        self.doubted_from = doubted_from
         self._counters = counters
         self._late = late
         self.closing = False

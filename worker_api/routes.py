@@ -45,6 +45,7 @@ class Route:
     """
 
     __slots__ = (
+        "_first",
         "_sent_ms",
         "_sent_nothing",
         "_waiting",
@@ -83,13 +84,14 @@ class Route:
         #: Patch -> the first of our entries in it.
         self.held: dict[Patch, EntryId] = {}
         self._waiting: dict[EntryId, None] = {}
+        self._first: EntryId = (0, 0)
         self._sent_ms = 0
         self._sent_nothing = False
 
     def begin(self, following: EntryId, before: Cursor | None = None) -> None:
         """Begin with the entry `following`; go on with what was sent `before`."""
         self.placed = True
-        self.next = following
+        self.next = self._first = following
         if before is not None:
             self._sent_ms, self._sent_nothing = before.captured_ms, before.nothing
             self.last_ms, self.nothing = max(self.last_ms, before.captured_ms), before.nothing
@@ -122,4 +124,7 @@ class Route:
         """Return how far this was delivered, when the relay reads the entry `relay` next."""
         unsettled = [*self.held.values(), *islice(self._waiting, 1)]
         following = min(unsettled) if unsettled else self.next if self.resuming else max(self.next, relay)
+        doubted = self.outbox.doubted_from()
+        if doubted < following:
+            return Cursor(self.revision, max(doubted, self._first), 0, False, self.begun)
         return Cursor(self.revision, following, self._sent_ms, self._sent_nothing, self.begun)

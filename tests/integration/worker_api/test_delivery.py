@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 from contract import cursors
+from contract.cursors import Cursor
 from contract.keys import Keys
 from contract.results import entry_id
 from tests.integration.worker_api.gateways import Cms, Gateway, Message, add_result, gone, now, stored
@@ -378,3 +379,30 @@ def test_a_patch_that_failed_is_kept_for_the_operator(here: Gateway, redis: Redi
 
     ((_, kept),) = redis.xrange(keys.patch_failures)  # type: ignore[misc]
     assert kept == {b"session": b'"s-1"', b"message": b"no such session"}
+
+
+def test_what_went_into_a_dead_network_is_sent_again(here: Gateway, there: Gateway, redis: Redis, keys: Keys) -> None:
+    def noted() -> Cursor:
+        raw = redis.hget(keys.cursors, "d1;c1")
+        assert isinstance(raw, bytes)
+        return cursors.decode(keys, raw)
+
+    # Who lets one message wait and reads no more answers no pings either, while its kernel takes what it gets.
+    with here.cms(max_queue=1, close_timeout=0.1) as dead:
+        dead.subscribe()
+        stored(redis, keys)
+        begun = now()
+        add_result(redis, keys, "d1;c1", begun)
+        upto(dead, begun)
+        first_ms, _ = entry_id(redis.xinfo_stream(keys.detections)["last-generated-id"])
+        eventually(lambda: noted().captured_ms)
+        for i in range(1, 6):
+            add_result(redis, keys, "d1;c1", begun + i)
+        eventually(lambda: noted().next[0] > first_ms)
+        eventually(lambda: noted().captured_ms == 0)
+
+        with there.cms() as back:
+            back.subscribe()
+            got = detections(upto(back, begun + 5))
+
+    assert got[-5:] == [begun + i for i in range(1, 6)]
