@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from contract.subscriptions import Subscription
 from mpta import Image
 from tests.integration.tasks.colour_worker import BLUE, ORANGE
 from tests.integration.tasks.conftest import Desk, Worker
 from tests.servers import eventually
 from tests.unit.mpta.toys import scene
+
+#: Two workers must start, and a lease must end: on a busy machine that is a minute.
+pytestmark = pytest.mark.timeout(150)
 
 Start = Callable[..., Worker]
 
