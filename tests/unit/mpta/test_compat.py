@@ -163,13 +163,16 @@ def test_actions_are_run_before_the_result_is_returned(
 
 
 class Refusing:
-    """A client of the caller's own whose server takes no pictures."""
+    """A client of the caller's own whose server takes so many pictures and no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, pictures: int = 0) -> None:
         self.published: list[tuple[str, str]] = []
+        self._pictures = pictures
 
     def set(self, *_: object, **__: object) -> None:
-        raise ConnectionError("away")
+        self._pictures -= 1
+        if self._pictures < 0:
+            raise ConnectionError("away")
 
     def publish(self, channel: str, message: str) -> None:
         self.published.append((channel, message))
@@ -188,6 +191,20 @@ def test_an_action_that_fails_costs_neither_the_next_nor_the_detection(
     assert "an action of node 'detect' failed: ConnectionError" in caplog.text
     assert len(client.published) == 1
     assert json.loads(client.published[0][1])["image_key"] == ""
+
+
+def test_the_key_of_a_picture_is_empty_after_one_that_failed(weights: dict[str, Path], tmp_path: Path) -> None:
+    root = opened(
+        tmp_path,
+        node("detect", actions=[SAVE, PUBLISH, SAVE, PUBLISH]),
+        weights,
+        redis={"host": "127.0.0.1", "port": 1},
+    )
+    root["redis_client"] = client = Refusing(pictures=1)
+
+    run_pipeline(picture(), root)
+
+    assert [bool(json.loads(message)["image_key"]) for _, message in client.published] == [True, False]
 
 
 def test_a_package_without_actions_needs_no_redis(exported: Callable[..., Path], tmp_path: Path) -> None:

@@ -147,6 +147,14 @@ def test_a_classification_below_its_least_result_is_no_answer() -> None:
     assert result.detection == {"class": "car", "confidence": 0.9}
 
 
+def test_a_classification_that_is_no_number_is_no_answer() -> None:
+    root = node("root", branches=[node("shade")])
+
+    result = one(root, {"root": vehicles(), "shade": BrightnessClassifier(confidence=float("nan"))}, TWO)
+
+    assert result.detection == {"class": "car", "confidence": 0.9}
+
+
 def test_a_classification_outside_the_classes_that_count_is_no_answer() -> None:
     root = node("root", branches=[node("shade", classes=["bright", "middle"]), node("shade", crop=True)])
 
