@@ -114,6 +114,14 @@ def test_a_link_in_a_folder_is_refused(tmp_path: Path) -> None:
         open_package(tmp_path)
 
 
+def test_a_link_to_a_folder_in_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.json").write_text(ROOT)
+    (tmp_path / "models").symlink_to("/etc")
+
+    with pytest.raises(PackageInvalid, match=r"'models' is a symbolic link"):
+        open_package(tmp_path)
+
+
 def test_a_path_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_package(tmp_path / "nothing.mpta")
