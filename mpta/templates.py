@@ -156,7 +156,8 @@ def _as_text(template: str) -> tuple[str | _Placeholder, ...]:
 
 
 def _filled(part: _Placeholder, found: object) -> str:
-    text = _text(found, part.spec)
+    # A model can name a class by half a surrogate pair, which no message can carry.
+    text = _text(found, part.spec).encode(errors="replace").decode()
     return json.dumps(text, ensure_ascii=False)[1:-1] if part.quoted else text
 
 

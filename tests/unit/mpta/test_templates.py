@@ -116,6 +116,10 @@ def test_a_single_placeholder_keeps_the_type_of_its_value() -> None:
     assert templates.value("{id} ", CONTEXT) == "7 "
 
 
+def test_half_a_surrogate_pair_comes_out_as_what_can_be_sent() -> None:
+    assert templates.render("{class}", {"class": "a\ud800b"}) == "a?b"
+
+
 def test_an_object_is_never_shown() -> None:
     assert templates.render("{class}", {"class": object()}) == "null"
 
