@@ -65,9 +65,7 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(
         default=None, description="PEM file of the certificate and its chain, read again when it changes; unset: no TLS"
     )
-    tls_key: Path | None = Field(
-        default=None, validate_default=True, description="PEM file of the certificate's key, without a password"
-    )
+    tls_key: Path | None = Field(default=None, description="PEM file of the certificate's key, without a password")
     origins: Words = Field(
         (), description="web pages that may connect, https://host:port each (comma-separated); unset: of the same host"
     )

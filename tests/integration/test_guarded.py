@@ -124,7 +124,7 @@ def test_of_several_addresses_the_first_that_answers_is_taken(
     site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     camera = site("127.0.0.3")
-    resolving(monkeypatch, ["127.0.0.1", "127.0.0.2", "127.0.0.3"], ["127.0.0.1"])
+    resolving(monkeypatch, ["127.0.0.1", "127.0.0.3", "127.0.0.2"], ["127.0.0.1"])
 
     assert get(f"http://cam.example:{camera.port}/").text == "127.0.0.3"
     with pytest.raises(httpx.ConnectError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import select
 import socket
 import time
@@ -189,21 +190,22 @@ def test_one_connection_more_than_allowed_is_refused_until_another_ends(server: 
 def test_sockets_that_say_nothing_are_few_and_borne_for_a_while_only(server: RedisServer) -> None:
     pair = {"tls_cert": CERTIFICATES / "first.pem", "tls_key": CERTIFICATES / "first-key.pem"}
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n"
-    with (
-        Gateway(state_url=server.url, max_connections=1) as small,
-        Gateway(state_url=server.url, **pair) as over_tls,
-        ExitStack() as opened,
-    ):
+    with Gateway(state_url=server.url, max_connections=1) as small, ExitStack() as opened:
 
         def connected(gateway: Gateway = small) -> socket.socket:
             made = socket.create_connection(("127.0.0.1", gateway.port), timeout=REQUEST_S)
             return opened.enter_context(made)
 
-        def asks() -> None:
-            kept.sendall(request + b"\r\n")
-            assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+        def asks() -> socket.socket:
+            kept.request("GET", "/health")
+            assert kept.getresponse().read()
+            return kept.sock
 
-        kept = connected()
+        kept = http.client.HTTPConnection("127.0.0.1", small.port)
+        over_tls = opened.enter_context(Gateway(state_url=server.url, **pair))
+        _ = over_tls.port
+        opened.callback(kept.close)
+        first = asks()
         silent, half, again, slow, before_tls = connected(), connected(), connected(), connected(), connected(over_tls)
         half.sendall(request)
         again.sendall(request + b"\r\n" + request)
@@ -221,7 +223,7 @@ def test_sockets_that_say_nothing_are_few_and_borne_for_a_while_only(server: Red
             waiting -= {each for each in select.select(waiting, [], [], 0.5)[0] if not each.recv(4096)}
             assert time.monotonic() < until_s
         # Who does ask is borne for longer.
-        asks()
+        assert asks() is first
         assert cms.report()["type"] == "stateReport"
 
 
