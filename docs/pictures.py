@@ -1,4 +1,4 @@
-"""`python docs/pictures.py`: make the README's picture again, from what the demo's package says of its cameras."""
+"""`python docs/pictures.py`: make the documents' pictures again, from the demo's package and its cameras."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 
 import mpta
 from cli.demo import PACKAGE
+from cli.packages import facts, picture
 from mpta import Image
+from mpta.drawing import drawn as annotated
 from simulator.scene import Scene
 
 IMAGES = Path(__file__).parent / "images"
@@ -33,7 +35,7 @@ def drawn(image: Image, result: mpta.Result) -> Image:
 
 
 def main() -> None:
-    """Write `docs/images/forecourt.jpg`."""
+    """Write `docs/images/forecourt.jpg`, and what the commands for packages show: `tree.svg`, `annotated.jpg`."""
     IMAGES.mkdir(exist_ok=True)
     pipeline = mpta.load(PACKAGE)
     pictures = [Scene(seed).at(moment)[0] for seed, moment in MOMENTS]
@@ -42,6 +44,9 @@ def main() -> None:
     collage = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
     small = cv2.resize(collage, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(IMAGES / "forecourt.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    cv2.imwrite(str(IMAGES / "annotated.jpg"), annotated(pictures[0], results[0]), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    # Times would be those of whoever ran this.
+    (IMAGES / "tree.svg").write_text(picture.svg(facts.gather(PACKAGE, device="cpu", batches=())), encoding="utf-8")
 
 
 if __name__ == "__main__":

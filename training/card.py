@@ -19,8 +19,8 @@ acceptance test have something to detect; on pictures of real streets it is wort
 {models}
 
 The package is {size:.1f} MB. `make models` makes it: it renders the data, trains the five networks from scratch
-(nothing is downloaded), packs them, measures them and writes this card. In its `tests/` lie golden cases, scenes of
-their own with what is on them (`python -m training.golden` renders them anew); `detector mpta validate --run` runs them.
+(nothing is downloaded), packs them, measures them and writes this card. Its `tests/` holds golden cases: scenes of
+their own with what is on them (made by `python -m training.golden`, run by `detector mpta validate --run`).
 
 ## Data
 {frames} frames of {scenes} places, rendered by `simulator.scene`, each frame from another moment, so that no vehicle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,8 +183,16 @@ class PackageFacts:
         }
 
 
-def gather(path: Path, *, device: str | None, threads: int | None = None) -> PackageFacts:
-    """Open a package and return what is known of it; with a `device` its models are loaded and measured there.
+def gather(
+    path: Path, *, device: str | None, threads: int | None = None, batches: Sequence[int] = BATCHES
+) -> PackageFacts:
+    """Open a package and return what is known of it.
+
+    Args:
+        path: a `.mpta` or a folder.
+        device: where its models are loaded and measured; None: they are not.
+        threads: threads per pass.
+        batches: pictures per pass that is measured.
 
     Raises:
         mpta.MptaError: the package is refused.
@@ -204,31 +212,31 @@ def gather(path: Path, *, device: str | None, threads: int | None = None) -> Pac
         digest=package.digest,
         size=path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in package.files.values()),
         redis=f"{readable(target.host, 40)}:{target.port}" if target is not None else "",
-        device=device or "",
+        device=device if device is not None and batches else "",
         cases=len(golden.read_cases(package)),
-        root=_node(package.manifest.root, package, pipeline),
+        root=_node(package.manifest.root, package, pipeline, batches),
         warnings=tuple(dict.fromkeys([*sorted(disabled), *told])),
     )
 
 
-def _node(node: mpta.Node, package: mpta.Package, pipeline: mpta.Pipeline | None) -> NodeFacts:
+def _node(node: mpta.Node, package: mpta.Package, pipeline: mpta.Pipeline | None, batches: Sequence[int]) -> NodeFacts:
     file = package.files[node.model_file.removeprefix("./")]
     return NodeFacts(
         node=node,
         file_bytes=file.stat().st_size,
-        model=None if pipeline is None else _model(node, pipeline.models[node.path], file),
-        branches=tuple(_node(branch, package, pipeline) for branch in node.branches),
+        model=None if pipeline is None else _model(node, pipeline.models[node.path], file, batches),
+        branches=tuple(_node(branch, package, pipeline, batches) for branch in node.branches),
     )
 
 
-def _model(node: mpta.Node, model: mpta.Model, file: Path) -> ModelFacts:
+def _model(node: mpta.Node, model: mpta.Model, file: Path, batches: Sequence[int]) -> ModelFacts:
     return ModelFacts(
         task=model.task,
         imgsz=model.imgsz,
         classes=tuple(model.names),
         counted=counted_classes(node, model, is_root=node.path == "pipeline"),
         parameters=_parameters(model, file),
-        pass_ms={count: _pass_ms(model, count, node.min_confidence) for count in BATCHES},
+        pass_ms={count: _pass_ms(model, count, node.min_confidence) for count in batches},
     )
 
 
