@@ -10,7 +10,9 @@ import sys
 from rich.console import Console
 
 #: In this order. Each prints its own tables.
-MEASUREMENTS = tuple(f"benchmarks.{name}" for name in ("hot_path", "relay", "engine", "tree", "inspection", "system"))
+MEASUREMENTS = tuple(
+    f"benchmarks.{name}" for name in ("hot_path", "relay", "engine", "tree", "inspection", "loading", "system")
+)
 
 
 def main() -> int:

@@ -133,8 +133,12 @@ class TorchModel:
         return [*self._network.parameters(), *self._network.buffers()]
 
     def _try_out(self, name: str) -> None:
-        """Run once on black: a network that cannot run or has nameless classes is refused now, not in a worker."""
-        found = self.forward(np.zeros((1, *self.imgsz, 3), np.uint8), 1.0)[0]
+        """Run once on black: a network that cannot run or has nameless classes is refused now, not in a worker.
+
+        A small image where any size will do: at its own a large network takes seconds of the cores of all others.
+        """
+        height, width = (min(side, 4 * self.stride or side) for side in self.imgsz)
+        found = self.forward(np.zeros((1, height, width, 3), np.uint8), 1.0)[0]
         classes = found.size if self.task == "classify" else int(getattr(self._network.model[-1], "nc", 0))
         if classes > len(self.names):
             raise ModelInvalid(f"'{shown(name)}' has {classes} classes and names {len(self.names)}")

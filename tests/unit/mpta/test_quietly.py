@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -51,3 +52,16 @@ def test_what_the_work_raises_is_raised() -> None:
     with pytest.raises(LookupError, match="not here"):
         quietly(fail)
     assert sys.getswitchinterval() > SWITCH_S
+
+
+ENDING = """
+import threading
+from mpta.quietly import quietly
+begun = threading.Event()
+threading.Thread(target=quietly, args=(lambda: begun.set() or threading.Event().wait(),), daemon=True).start()
+begun.wait()
+"""
+
+
+def test_a_process_that_ends_does_not_wait_for_the_work() -> None:
+    assert subprocess.run([sys.executable, "-c", ENDING], timeout=30, check=False).returncode == 0
