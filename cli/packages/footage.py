@@ -130,7 +130,7 @@ def _remote(url: str, credentials: str, settings: Settings, stop: Event) -> Gene
         interval_s=lambda: settings.poll_interval_ms / 1000,
         wait=stop.wait,
     )
-    return make_source("snapshot" if is_picture else "rtsp", opening).pictures()
+    return make_source("snapshot" if is_picture else "stream", opening).pictures()
 
 
 def _webcam(number: int) -> Generator[Image]:
