@@ -123,8 +123,8 @@ def _expectation(name: str, file: Path, known: set[str], faults: list[str]) -> d
     for key, value in expected.items():
         if key not in known:
             fault(f" detection.{shown(key)}:", f"the package gives no such field; it gives {_listed(known)}")
-        elif not isinstance(value, str | int | float | bool | None):
-            fault(f" detection.{shown(key)}:", "must be a text, a number, true, false or null")
+        elif isinstance(value, bool) or not isinstance(value, str | int | float | None):
+            fault(f" detection.{shown(key)}:", "must be a text, a number or null")
     return {"expected": expected, "tolerance": float(tolerance)}
 
 
@@ -145,15 +145,14 @@ def _decoded(file: Path) -> Image | None:
 
 
 def _same(said: object, wanted: Value, tolerance: float) -> bool:
-    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (said, wanted))
-    if numbers:
-        return math.isclose(said, wanted, rel_tol=tolerance, abs_tol=tolerance)  # type: ignore[arg-type]
-    return type(said) is type(wanted) and said == wanted
+    if isinstance(said, int | float) and isinstance(wanted, int | float):
+        return math.isclose(said, wanted, rel_tol=tolerance, abs_tol=tolerance)
+    return said == wanted
 
 
 def _told(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
+    if value is None:
+        return "null"
     return f"'{shown(value)}'" if isinstance(value, str) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

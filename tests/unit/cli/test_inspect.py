@@ -87,7 +87,8 @@ def test_no_card_of_the_picture_lies_on_another() -> None:
 
 def test_a_strangers_words_do_nothing_in_any_picture(mpta_command: Command, folder: Path, tmp_path: Path) -> None:
     page, dot = tmp_path / "tree.html", tmp_path / "tree.dot"
-    done = mpta_command("inspect", change(folder, hostile), "--no-run", "--html", page, "--dot", dot)
+    named = change(folder, hostile).rename(tmp_path / "<script>")
+    done = mpta_command("inspect", named, "--no-run", "--html", page, "--dot", dot)
 
     assert done.exit_code == 0
     assert "\x1b" not in done.stdout + page.read_text() + dot.read_text()

@@ -104,6 +104,10 @@ def test_nothing_can_be_expected(tmp_path: Path, nothing: dict[str, Any] | None)
             {"tests/a.png": PICTURE, "tests/a.json": {"detection": {"kind": ["car"]}}},
             "tests/a.json: detection.kind: must be a text",
         ),
+        (
+            {"tests/a.png": PICTURE, "tests/a.json": {"detection": {"left": True}}},
+            "tests/a.json: detection.left: must be a text, a number or null",
+        ),
         ({"tests/a.png": b"GIF89a", "tests/a.json": {"detection": None}}, "tests/a.png: is not a JPEG or PNG picture"),
         ({"tests/a.png": HUGE, "tests/a.json": {"detection": None}}, "tests/a.png: is larger than 50 megapixels"),
     ],
