@@ -134,6 +134,7 @@ class Hub:
         """Send a result, or find out why not."""
         item = Waiting(route, entry_id, entry.captured_ms, entry.nothing, entry.body)
         if self._late.is_late(entry.captured_ms):
+            self._late.warn_if_born_late(entry.captured_ms, entry_id[0])
             route.outbox.put_late(item)
             return
         if route.is_older(entry.captured_ms):

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 #: What of a `DisplayPersistentData.currentCar` is ours to write; detections have fields of the same names.
 CAR_FIELDS = tuple(CurrentCar.model_fields)
 
+_QUIET_MS = 60_000
+
 Mode = Literal["patch", "all", "none"]
 CarPatch = tuple[int | str, dict[str, Any]]
 
@@ -36,11 +38,20 @@ class Late:
         self._patches = mode == "patch"
         self._after_ms = int(after_s * 1000)
         self._clock = clock
+        self._quiet_until_ms = 0
         self._counters = counters
 
     def is_late(self, captured_ms: int) -> bool:
         """Return whether a frame captured then is no longer live, and so not to be sent as if it were."""
         return not self.sent and self._clock() - captured_ms > self._after_ms
+
+    def warn_if_born_late(self, captured_ms: int, added_ms: int) -> None:
+        """Say once a minute that a detection was late already when it was added to the stream."""
+        now_ms = self._clock()
+        if added_ms - captured_ms > self._after_ms and now_ms >= self._quiet_until_ms:
+            self._quiet_until_ms = now_ms + _QUIET_MS
+            age_s = (added_ms - captured_ms) / 1000
+            log.warning("a detection comes %.0f s after its capture: are workers behind, or are clocks apart?", age_s)
 
     def patch_of(self, body: bytes, *, nothing: bool) -> CarPatch | None:
         """Return the session that a late detection is for and what it tells of the car; else count why not."""

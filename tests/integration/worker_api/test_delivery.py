@@ -167,6 +167,7 @@ def test_a_worker_that_falls_behind_patches_instead_of_speaking_of_cars_that_hav
     assert patch == {"type": "patchSession", "sessionId": "s", "data": {"currentCar": {"carYear": 4}}}
     assert rest == []
     assert detections(cms.seen) == []
+    assert "are workers behind, or are clocks apart?" in here.log
 
 
 def test_another_gateway_goes_on_where_the_first_one_ended(
@@ -346,6 +347,7 @@ def test_who_takes_a_subscription_over_goes_on_where_the_other_was(here: Gateway
         upto(first, begun + 9)
         second.subscribe()
         stored(redis, keys, fits=lambda s: s.owner != before.owner)
+        eventually(lambda: second.report()["cameraConnections"])
         for i in range(10, 20):
             add_result(redis, keys, "d1;c1", begun + i)
 

@@ -180,6 +180,8 @@ class Delivery(RuleBasedStateMachine):
             if not any(identifier in client.owned for client in self._clients.values()):
                 self._subscribe(self._clients[2], identifier, life.crop)
         assert {name for name in self._stored() if name.startswith(f"{self._prefix}d")} == set(self._lives)
+        inferences = {each.group for name, each in self._stored().items() if name in self._lives}
+        assert len(inferences) == len({str(life.crop) for life in self._lives.values()})
         assert {display: self._session(display) for display in self._sessions} == self._sessions
         for client in self._clients.values():
             self._is_reported(client)

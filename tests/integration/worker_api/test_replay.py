@@ -133,7 +133,8 @@ def test_a_scan_whose_stream_begins_anew_begins_anew_too(server: RedisServer, re
     assert asyncio.run(story()) == [begun + 1]
 
 
-def test_where_nothing_happens_the_relay_still_knows_how_far_it_is(
+@pytest.mark.usefixtures("subscribed")
+def test_where_nothing_happens_the_relay_still_knows_how_far_it_is_and_so_does_a_scan(
     server: RedisServer, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relays, "_BLOCK_MS", 10)
@@ -143,6 +144,9 @@ def test_where_nothing_happens_the_relay_still_knows_how_far_it_is(
         desk = Desk(server, keys)
         for _ in range(3):
             await desk.relay.step()
+        desk.hub.rewire(State(1, {ONE.id: ONE}))
+        await desk.replay.step()
+        await asyncio.wait_for(desk.replay.far.step(), 5)
         await desk.client.aclose()
         assert desk.hub.next is not None
         return desk.hub.next[0]
