@@ -120,3 +120,24 @@ def test_a_broken_new_version_leaves_the_old_one_running_and_is_told_once(desk: 
     offered(desk, version(desk, ["truck"]).read_bytes())
     seen(desk, front, "truck")
     assert len(desk.problems()) == 2
+
+
+def test_a_batch_under_way_ends_with_the_old_version_and_the_next_begins_with_the_new(
+    desk: Desk, worker: Worker
+) -> None:
+    first, second = version(desk, ["car"]), version(desk, ["truck", "bus"])
+    offered(desk, first.read_bytes())
+    front = desk.subscribe("a;front", "offered.mpta")
+    seen(desk, front, "car")
+    before = len(desk.results())
+    worker.hold.touch()
+    desk.see(front, CAR_AND_TRUCK)
+    eventually(lambda: desk.computing(front))
+
+    offered(desk, second.read_bytes())
+    eventually(lambda: f"version {open_package(second).digest[:12]} runs instead" in worker.said())
+    desk.see(front, CAR_AND_TRUCK)
+    worker.hold.unlink()
+
+    eventually(lambda: desk.count(before + 2))
+    assert [result["data"]["detection"]["class"] for result in desk.results()[before:]] == ["car", "truck"]
