@@ -95,11 +95,7 @@ def load(system: Chain, socket: ClientConnection, package: Path) -> tuple[float,
 
 
 def _versions(state: Any, keys: Keys) -> list[dict[str, str]]:
-    pipe = state.pipeline()
-    nodes.queue_ids(pipe, keys)
-    _, ids = pipe.execute()
-    nodes.queue_signs(pipe, keys, ids)
-    return [node.facts.get("pipelines", {}) for node in nodes.decode(keys, pipe.execute())]
+    return [node.facts.get("pipelines", {}) for node in nodes.read(state, keys)]
 
 
 def measure(cameras: int, loads: int) -> Table:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from capture.attempts import Trouble
 from capture.cell import Counts, Reading
+from capture.standing import Standings
 from capture.telling import Teller
 from contract import leases, nodes, subscriptions
 from contract.errors import RecordInvalid
@@ -108,8 +109,7 @@ class Daemon:
         self._closing: dict[Cam, _Closing] = {}
         self._read, self._renew, self._take = Every(_READ_S), Every(_RENEW_S), Every(_TAKE_S)
         self._sign, self._complain, self._keep = Every(nodes.SIGN_S), Every(_LOG_EVERY_S), Every(_KEEP_S)
-        self._counts: dict[Cam, int] = {}
-        self._counted_s = time.monotonic()
+        self._standings = Standings()
         self._published = self._greatest_fence = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -140,6 +140,8 @@ class Daemon:
         for held in self._held.values():
             condition = held.reader.condition
             self._teller.tell(held.reader.plan, condition.trouble, online=condition.plays)
+            if self._standings.follow(held.reader):
+                self._sign.now()
         if self._sign.over():
             self._give_sign()
 
@@ -163,7 +165,7 @@ class Daemon:
         reader = self._held.pop(cam).reader
         reader.stop()
         self._teller.forget(cam)
-        self._counts.pop(cam, None)
+        self._standings.forget(cam)
         self._closing[cam] = _Closing(reader, time.monotonic() + _CLOSING_S)
 
     def _release_closed(self) -> None:
@@ -237,22 +239,13 @@ class Daemon:
             self._close(plan.cam)
 
     def _give_sign(self) -> None:
-        now_s = time.monotonic()
-        passed_s, self._counted_s = now_s - self._counted_s, now_s
-        cameras = {}
-        for cam, held in self._held.items():
-            count = held.reader.published
-            fps = max(0, count - self._counts.get(cam, 0)) / passed_s
-            self._counts[cam] = count
-            condition = held.reader.condition
-            code = condition.trouble.code if condition.trouble else None
-            cameras[cam] = {"state": condition.state, "fps": round(fps, 1), "code": code}
         counts = self._cells.counts
         if counts.published > self._published or not self._held:
             self._pulse.progress()
         self._published = counts.published
         sign = self._pulse.sign(
-            cameras=cameras,
+            done=counts.published,
+            cameras=self._standings.facts(held.reader for held in self._held.values()),
             capacity=self._settings.capture_capacity,
             **asdict(counts),
         )

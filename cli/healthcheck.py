@@ -15,7 +15,7 @@ import ssl
 import sys
 
 from contract import clients, nodes, settings
-from contract.errors import RecordInvalid, SettingsInvalid
+from contract.errors import SettingsInvalid
 from contract.keys import Keys
 from contract.settings import Settings
 
@@ -61,29 +61,15 @@ def _over_http(host: str, port: int, path: str, *, tls: bool = False) -> int:
 def _by_sign(config: Settings, role: str | None = None) -> int:
     here, wanted = socket.gethostname(), role or "detector"
     try:
-        found = [node for node in _living(config) if node.host == here and role in {None, node.role}]
+        with clients.connect(config.state, "healthcheck") as client:
+            living = nodes.read(client, Keys(config.key_prefix))
     except clients.Down:
         return _say(1, "the state server does not answer, or not to us")
-    except RecordInvalid as exc:
-        return _say(1, str(exc))
+    found = [node for node in living if node.host == here and role in {None, node.role}]
     if not found:
         return _say(1, f"no {wanted} process on {here} gave a sign of life for {nodes.ALIVE_MS // 1000} s")
-    newest = max(found, key=lambda node: node.sign_ms)
-    return _say(0, f"{newest.id} lives; last sign {(nodes.now_ms() - newest.sign_ms) / 1000:.1f} s ago")
-
-
-def _living(config: Settings) -> list[nodes.Node]:
-    """Return every process that gave a sign within `nodes.ALIVE_MS`."""
-    keys = Keys(config.key_prefix)
-    with clients.connect(config.state, "healthcheck") as client:
-        with client.pipeline(transaction=False) as listing:
-            nodes.queue_ids(listing, keys)
-            _, ids = listing.execute()
-        if not ids:
-            return []
-        with client.pipeline(transaction=False) as signs:
-            nodes.queue_signs(signs, keys, ids)
-            return nodes.decode(keys, signs.execute())
+    newest = min(found, key=lambda node: node.age_ms)
+    return _say(0, f"{newest.id} lives; last sign {newest.age_ms / 1000:.1f} s ago")
 
 
 def _say(status: int, sentence: str) -> int:

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     camera_hosts: Words = Field(
         (), description="hosts that cameras may have: name, .domain, address, CIDR (comma-separated); unset: any"
     )
+    webcams: bool = Field(False, description="cameras plugged into the host of capture may be read, as webcam://0")
     poll_interval_ms: int = Field(1000, ge=50, description="snapshot interval of a subscription that names none, in ms")
     connect_timeout_seconds: float = Field(5, gt=0, description="opening a camera may take this long")
     connects_per_second: float = Field(5, gt=0, description="connections made to one address, such as a recorder's")

@@ -10,6 +10,7 @@
                                 lease  the batch that holds it
                                 tries  leases that ran out in a row
                                 tracks tracker state after `done`
+                                offered  frames published for it so far
                                 expires `GROUP_TTL_MS` after its last frame
 
 A group is idle, ready or running; whatever dies, its lease ends and it is ready again: nothing needs a janitor.
@@ -27,6 +28,7 @@ from enum import IntEnum
 from typing import cast
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from contract.keys import Group, Keys, PipelineId
 from contract.results import Entry
@@ -43,6 +45,7 @@ _LATE_MS = 50
 _MARK = Script("work.lua", "mark.lua")
 _TURN = Script("work.lua", "turn.lua")
 _RENEW = Script("work.lua", "renew.lua")
+_OFFERED = Script("offered.lua")
 
 
 class Wake(IntEnum):
@@ -104,6 +107,12 @@ def mark(
         args += [pipeline, len(members), *members]
     wakes = cast("list[int]", _MARK(redis, [], args))
     return {pipeline: Wake(wake) for pipeline, wake in zip(groups, wakes, strict=True)}
+
+
+async def offered(redis: AsyncRedis, keys: Keys, groups: Sequence[Group]) -> dict[Group, int]:
+    """Return how many frames were published for each group so far; 0 for one that is not known."""
+    counts = cast("list[int]", await _OFFERED.run(redis, [keys.group(group) for group in groups], []))
+    return dict(zip(groups, counts, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,12 @@ class Packages:
         names = Counter(held.name for held in running)
         return {held.name if names[held.name] == 1 else f"{held.name} ({held.id})": held.version for held in running}
 
+    @property
+    def running(self) -> dict[PipelineId, str]:
+        """What tells the version of each package that runs here from others."""
+        with self._lock:
+            return {held.id: held.version for held in self._held.values() if held.pipeline is not None}
+
     def want(self, urls: Mapping[PipelineId, str]) -> None:
         """Have `urls` loaded and up to date; what is wanted no more goes after a while. Called again and again."""
         now_s = time.monotonic()

@@ -235,10 +235,19 @@ class Runtime:
     def _sign(self) -> None:
         while not self._closed.wait(nodes.SIGN_S):
             load = gpu.load(self.device)
-            facts = {"device": self.device, "pipelines": self.packages.versions, **self.counts, **self.actions.counts}
+            sign = self._pulse.sign(
+                done=self.counts["frames"],
+                gpu=load.gpu,
+                gpu_memory=load.gpu_memory,
+                device=self.device,
+                pipelines=self.packages.versions,
+                versions=self.packages.running,
+                **self.counts,
+                **self.actions.counts,
+            )
             try:
                 pipe = self.state.pipeline()
-                nodes.put(pipe, self.keys, self._pulse.sign(gpu=load.gpu, gpu_memory=load.gpu_memory, **facts))
+                nodes.put(pipe, self.keys, sign)
                 pipe.execute()
             except clients.Down as exc:
                 log.debug("no sign of life given: %s", exc)

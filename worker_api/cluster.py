@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
-from contract import nodes
-from contract.errors import RecordInvalid
-from contract.keys import Cam, Keys
+from contract import camera_states, nodes
+from contract.camera_states import CameraState
+from contract.keys import Cam, Keys, PipelineId
 from contract.nodes import Node, Pulse
 from contract.subscriptions import Subscription
 
-log = logging.getLogger(__name__)
-
-#: How often the view is renewed. With the heartbeat's 2 s it bounds how late `online` can be.
-VIEW_S = 1.0
+#: How often the view is renewed. With the heartbeat's 2 s it bounds how late `online` can be: below 3 s.
+VIEW_S = 0.5
 #: A view that could not be renewed for this long says nothing about cameras any more.
 _STALE_S = 4.0
-#: A process that has not progressed for this long although there is work stands still.
-_STALLED_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +26,24 @@ class View:
 
     Attributes:
         at_s: when, on the monotonic clock.
-        online: the cameras that have a fresh frame.
+        living: every process that gave a sign of late.
+        online: the cameras that have a fresh frame, unless their daemon says that they are away.
+        cameras: what daemons say of those that they hold.
+        versions: of the packages that workers hold; several while a new one comes.
     """
 
     at_s: float = float("-inf")
     living: Sequence[Node] = ()
     online: Collection[Cam] = field(default_factory=frozenset)
+    cameras: Mapping[Cam, CameraState] = field(default_factory=dict)
+    versions: Mapping[PipelineId, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, at_s: float, living: Sequence[Node], fresh: Collection[Cam]) -> View:
+        """Return the view of these processes and of the cameras that have a fresh frame."""
+        cameras = camera_states.of(living)
+        online = frozenset(cam for cam in fresh if cam not in cameras or not cameras[cam].is_away)
+        return cls(at_s, living, online, cameras, nodes.versions(living))
 
     def fresh(self, now_s: float) -> bool:
         """Return whether this can still be relied on."""
@@ -61,8 +68,8 @@ def not_ready(view: View, now_s: float, wanted: Collection[Subscription]) -> str
         members = [node for node in view.living if node.role == role]
         if not members:
             return f"no {role} process is alive"
-        if has_work and all(node.sign_ms - node.progress_ms > _STALLED_MS for node in members):
-            return f"no {role} process has made progress for {_STALLED_MS // 1000} s"
+        if has_work and all(node.idle_s > nodes.STALLED_S for node in members):
+            return f"no {role} process has made progress for {nodes.STALLED_S:.0f} s"
     return None
 
 
@@ -91,33 +98,19 @@ class Cluster:
         """Renew the view; `cams` are those to be looked after."""
         if not self.view.fresh(time.monotonic()):
             self._steady_since_s = time.monotonic()
-        pipe = self._state.pipeline(transaction=False)
-        nodes.queue_ids(pipe, self._keys)
-        _, ids = await pipe.execute()
-        signs = self._state.pipeline(transaction=False)
-        nodes.queue_signs(signs, self._keys, ids)
-        living = self._living(await signs.execute()) if ids else []
-        fresh = self._frames.pipeline(transaction=False)
-        fresh.ping()
+        living = await nodes.read_async(self._state, self._keys)
+        pipe = self._frames.pipeline(transaction=False)
+        pipe.ping()
         for cam in cams:
-            fresh.exists(self._keys.frame(cam))
-        _, *there = await fresh.execute()
-        online = frozenset(cam for cam, exists in zip(cams, there, strict=True) if exists)
-        self.view = View(time.monotonic(), living, online)
-
-    def _living(self, signs: Sequence[bytes | None]) -> list[Node]:
-        living: list[Node] = []
-        for sign in signs:
-            try:
-                living += nodes.decode(self._keys, [sign])
-            except RecordInvalid as exc:  # Of another version, perhaps: no reason to see nobody.
-                log.debug("a process is left out: %s", exc)
-        return living
+            pipe.exists(self._keys.frame(cam))
+        _, *there = await pipe.execute()
+        fresh = [cam for cam, exists in zip(cams, there, strict=True) if exists]
+        self.view = View.of(time.monotonic(), living, fresh)
 
     async def sign(self, *, connections: int, relayed: int) -> None:
         """Say that this gateway lives."""
         self._pulse.progress()
-        self.own = self._pulse.sign(connections=connections, relayed=relayed)
+        self.own = self._pulse.sign(done=relayed, connections=connections, relayed=relayed)
         pipe = self._state.pipeline(transaction=True)
         nodes.put(pipe, self._keys, self.own)
         await pipe.execute()

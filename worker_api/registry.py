@@ -11,9 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
 from contract import nodes, sessions, subscriptions
-from contract.errors import RecordInvalid
 from contract.keys import Keys
-from contract.subscriptions import Subscription
 from worker_api.changes import Change, Draft, State
 from worker_api.hub import Hub
 from worker_api.outage import obey_cancellation
@@ -42,7 +40,6 @@ class Registry:
         self._kept_ms = kept_ms
         self._hub = hub
         self._lock = asyncio.Lock()
-        self._decoded: dict[bytes, Subscription] = {}
         self._credentials: dict[str, str] = {}
         self._lost: State | None = None
 
@@ -104,17 +101,9 @@ class Registry:
         subscriptions.queue_read(pipe, self._keys)
         sessions.queue_read(pipe, self._keys)
         version, records, sessions_version, histories = cast("tuple[Any, ...]", await pipe.execute())
-        self._decoded = {raw: s for raw in records.values() if (s := self._decode(raw))}
-        wanted = {s.id: s for s in self._decoded.values()}
+        wanted = subscriptions.decode_read(self._keys, version, records)
         bound = sessions.decode_all(self._keys, histories)
-        return State(int(version or 0), wanted, bound, int(sessions_version or 0))
-
-    def _decode(self, raw: bytes) -> Subscription | None:
-        try:
-            return self._decoded.get(raw) or subscriptions.decode(self._keys.subscriptions, raw)
-        except RecordInvalid as exc:
-            log.warning("a subscription is left out: %s", exc)
-            return None
+        return State(wanted.version, wanted.subscriptions, bound, int(sessions_version or 0))
 
     def _become(self, state: State) -> None:
         rewired = state.version != self.state.version

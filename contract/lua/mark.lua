@@ -12,6 +12,7 @@ while i <= #ARGV do
     local seen, done = unpack(redis.call('HMGET', key, 'seen', 'done'))
     if not seen or tonumber(seen) < tonumber(seq) then
       redis.call('HSET', key, 'seen', seq)
+      redis.call('HINCRBY', key, 'offered', 1)
       if tonumber(seq) > tonumber(done or 0) and not redis.call('ZSCORE', running, group) then
         redis.call('ZADD', ready, 'NX', now, group)
       end

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event
-from typing import Any
 
 import cv2
 import numpy as np
-import orjson
 import pytest
 
+from contract import camera_states, nodes
 from contract.problems import Code
 from contract.settings import Settings
 from contract.subscriptions import Subscription
@@ -28,9 +27,8 @@ def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
 
 def state(desk: Desk, wanted: Subscription) -> str | None:
     """Return the camera's state in the daemon's sign."""
-    signs: Any = desk.redis.keys(desk.keys.node("*"))
-    cameras = [orjson.loads(desk.redis.get(key) or b"{}")["facts"]["cameras"] for key in signs]
-    return next((found[wanted.source.cam]["state"] for found in cameras if wanted.source.cam in found), None)
+    found = camera_states.of(nodes.read(desk.redis, desk.keys)).get(wanted.source.cam)
+    return found.state if found else None
 
 
 def test_a_black_camera_is_told_of_until_it_sees_again(

@@ -149,11 +149,7 @@ class Desk:
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what each living process says of itself."""
-        pipe = self.redis.pipeline()
-        nodes.queue_ids(pipe, self.keys)
-        ids = pipe.execute()[1]
-        nodes.queue_signs(pipe, self.keys, ids)
-        return [node.facts for node in nodes.decode(self.keys, pipe.execute())]
+        return [node.facts for node in nodes.read(self.redis, self.keys)]
 
     def problems(self) -> list[Problem]:
         """Return what was told so far."""

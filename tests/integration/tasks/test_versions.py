@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from contract import nodes
 from contract.subscriptions import Subscription
 from mpta import open_package
 from tests.integration.tasks.colour_worker import BLUE, ORANGE
@@ -68,11 +67,7 @@ def told(desk: Desk, times: int) -> bool:
 
 def running(desk: Desk) -> dict[str, str]:
     """Return the versions that the one worker says it runs."""
-    pipe = desk.redis.pipeline()
-    nodes.queue_ids(pipe, desk.keys)
-    _, ids = pipe.execute()
-    nodes.queue_signs(pipe, desk.keys, ids)
-    return {name: v for node in nodes.decode(desk.keys, pipe.execute()) for name, v in node.facts["pipelines"].items()}
+    return {name: v for facts in desk.facts() for name, v in facts["pipelines"].items()}
 
 
 @pytest.mark.parametrize("way", ["file", "http"])
