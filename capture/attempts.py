@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from capture.errors import SourceFailed, SourceRefused
+from capture.errors import SourceEnded, SourceFailed, SourceRefused
 from capture.pacing import LONGEST_WAIT_S, backoff
 from contract.problems import Code
 
@@ -41,6 +41,7 @@ class Attempts:
         self._waits = backoff(self._first_s)
         self._failures = 0
         self._since_s = 0.0
+        self._given_up = False
 
     @property
     def failures(self) -> int:
@@ -62,7 +63,8 @@ class Attempts:
         if self._failures == 0:
             self._since_s = time.monotonic()
         self._failures += 1
-        if 0 <= self._max_retries < self._failures:
+        self._given_up = isinstance(failure, SourceEnded) or 0 <= self._max_retries < self._failures
+        if self._given_up:
             return None
         # A camera that refuses does not change its mind, but locks out who asks too often.
         return LONGEST_WAIT_S if isinstance(failure, SourceRefused) else next(self._waits)
@@ -70,6 +72,6 @@ class Attempts:
     def trouble(self, failure: SourceFailed) -> Trouble | None:
         """Return what must be told of the last failure; None: a running camera is away for a moment only."""
         brief = self._has_played and time.monotonic() - self._since_s < BRIEF_S
-        if brief and failure.code is Code.CAMERA_UNREACHABLE:
+        if brief and not self._given_up and failure.code is Code.CAMERA_UNREACHABLE:
             return None
         return Trouble(failure.code, failure.text)

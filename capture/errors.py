@@ -23,6 +23,22 @@ class SourceRefused(SourceFailed):
     """The camera said no, or we cannot read what it sends: a person must act, so it is asked again but seldom."""
 
 
+class SinglePicture(SourceRefused):
+    """What should be a stream is one picture: it must be asked for again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.CAMERA_UNSUPPORTED, "the URL gives a single picture; subscribe to it as snapshotUrl")
+
+
+class SourceEnded(SourceFailed):
+    """A recording that is to be played once is over; it is played again when somebody wants it anew."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Code.CAMERA_UNREACHABLE, "the recording is over, and was to be played once; subscribe again to repeat it"
+        )
+
+
 def lost(played: bool, text: str) -> SourceLost:
     """Return the error of a camera that stays silent: it stalled when it had `played`, else it was never reached."""
     return SourceLost(Code.CAMERA_STALLED if played else Code.CAMERA_UNREACHABLE, text)

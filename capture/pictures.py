@@ -79,6 +79,14 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
     raise ValueError("a JPEG header without a size")
 
 
+def is_jpeg(data: bytes) -> bool:
+    """Return whether `data` begins as a JPEG picture does that has a size."""
+    try:
+        return jpeg_size(data) > (0, 0)
+    except ValueError:
+        return False
+
+
 class JpegEncoder:
     """Encodes the frames of one camera. Not for two threads at once.
 

@@ -80,7 +80,9 @@ class Reader:
         self._gate = gate
         self.plan, self._fence = plan, fence
         self._settings, self._outbox = settings, outbox
-        opening = Opening(plan.source.url, settings, credentials, self._interval_s, self._stopped_within)
+        opening = Opening(
+            plan.source.url, settings, credentials, self._interval_s, self._stopped_within, lambda: self.plan.fps
+        )
         self._source: Source = make_source(plan.source.kind, opening)
         self._rate, self._encoder = Rate(), JpegEncoder(settings.jpeg_quality)
         self._inspector = Inspector(settings.frozen_seconds)

@@ -20,8 +20,10 @@ from contract.urls import local_path, split_credentials
 from worker_api.messages import ErrorMessage, Incoming, SubscribePayload
 
 #: A plain path counts as `file`.
-STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "file", "synthetic"})
+STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "file", "synthetic", "webcam"})
 SNAPSHOT_SCHEMES = frozenset({"http", "https"})
+#: Cameras that have no address in a network.
+_OURS = frozenset({"synthetic", "webcam"})
 MODEL_SCHEMES = frozenset({"http", "https", "file"})
 
 _INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)
@@ -129,8 +131,9 @@ def _source(asked: SubscribePayload, settings: Settings) -> tuple[Source, str]:
         interval_ms = asked.snapshotInterval or settings.poll_interval_ms
         return Source(url=url, kind="snapshot", interval_ms=interval_ms), credentials
     if asked.rtspUrl:
+        schemes = STREAM_SCHEMES if settings.webcams else STREAM_SCHEMES - {"webcam"}
         allowed = settings.allowed_cameras
-        url, credentials = _check_url("rtspUrl", asked.rtspUrl, STREAM_SCHEMES, allowed, settings.media_dirs)
+        url, credentials = _check_url("rtspUrl", asked.rtspUrl, schemes, allowed, settings.media_dirs)
         return Source(url=url, kind="stream"), credentials
     raise Refused(Code.NO_SOURCE, "rtspUrl, snapshotUrl: expected one of the two")
 
@@ -151,7 +154,7 @@ def _check_url(
             local_path(url, folders)
             return url, ""
         bare, credentials = split_credentials(url)
-        if kind == "synthetic":
+        if kind in _OURS:
             return bare, credentials
         if not urlsplit(bare).hostname:
             raise UrlRefused(f"expected a host after {kind}://")

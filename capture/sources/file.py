@@ -4,29 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from math import inf
+from pathlib import Path
+from typing import Literal
 
-from capture.errors import SourceLost, SourceRefused
-from capture.pictures import Decoded
-from capture.sources.decoding import DEFAULT_PERIOD_S, open_container, paced
+from pydantic import Field
+
+from capture.errors import SourceEnded, SourceLost, SourceRefused
+from capture.pictures import Decoded, Picture
+from capture.rate import longest_gap_s
+from capture.sources.decoding import DEFAULT_PERIOD_S, decoded, open_container, paced
+from capture.sources.folder import Folder
+from capture.sources.options import Options, split_options
 from capture.sources.source import Opening
 from contract.errors import UrlRefused
 from contract.problems import Code
 from contract.urls import local_path
 
 
+class FileOptions(Options):
+    """Options of the address of a file or folder."""
+
+    fps: Literal["max"] | float | None = Field(
+        None, gt=0, le=1000, description="pictures a second, or max; unset: a file's own pace, of a folder as wanted"
+    )
+    loop: bool = Field(True, description="false: once")
+
+
 class File:
-    """A `file://` URL or plain path below the operator's media directories."""
+    """A `file://` URL or plain path of a video or a folder below the operator's media directories."""
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
 
-    def pictures(self) -> Generator[Decoded]:
-        """Yield the file's frames when they are due, for ever."""
-        path, wait = self._path(), self._opening.wait
+    def pictures(self) -> Generator[Picture]:
+        """Yield the file's frames, or the folder's pictures, when they are due."""
+        address, options = split_options(self._opening.url, FileOptions)
+        path, fps = self._path(address), inf if options.fps == "max" else options.fps
+        if path.is_dir():
+            yield from Folder(self._opening, path, loop=options.loop).pictures(fps)
+        else:
+            yield from self._frames(path, fps, loop=options.loop)
+
+    def _frames(self, path: Path, fps: float | None, *, loop: bool) -> Generator[Decoded]:
+        wait = self._opening.wait
         while True:
             empty = True
-            with closing(open_container(path, {"protocol_whitelist": "file"}, connect_s=5, read_s=5)) as container:
-                for captured_ms, frame in paced(container, wait):
+            with closing(open_container(str(path), {"protocol_whitelist": "file"}, connect_s=5, read_s=5)) as container:
+                # Of a file that is read at another pace each frame counts.
+                frames = decoded(container, self._opening.meter, self._longest_gap_s if fps is None else lambda: 0.0)
+                for captured_ms, frame in paced(frames, wait, fps):
                     empty = False
                     yield Decoded(captured_ms, frame)
             # Also the pause that keeps a file of one frame from spinning.
@@ -34,12 +61,17 @@ class File:
                 return
             if empty:
                 raise SourceRefused(Code.CAMERA_UNSUPPORTED, "the file holds no frame that can be decoded")
+            if not loop:
+                raise SourceEnded
 
-    def _path(self) -> str:
+    def _longest_gap_s(self) -> float:
+        return longest_gap_s(self._opening.wanted_fps())
+
+    def _path(self, address: str) -> Path:
         try:
-            path = local_path(self._opening.url, self._opening.settings.media_dirs)
+            path = local_path(address, self._opening.settings.media_dirs)
         except UrlRefused as exc:
             raise SourceRefused(Code.CAMERA_UNSUPPORTED, f"{exc}; the setting is DETECTOR_MEDIA_DIRS") from exc
-        if path is None or not path.is_file():
-            raise SourceLost(Code.CAMERA_UNREACHABLE, "there is no such video file; check the path")
-        return str(path.resolve())
+        if path is None or not path.exists():
+            raise SourceLost(Code.CAMERA_UNREACHABLE, "there is no such file or folder; check the path")
+        return path.resolve()

@@ -13,8 +13,8 @@ from email.message import Message
 
 import httpx
 
-from capture.errors import SourceRefused, lost
-from capture.pictures import MAX_PICTURE_BYTES, Encoded, Picture, jpeg_size
+from capture.errors import SinglePicture, SourceRefused, lost
+from capture.pictures import MAX_PICTURE_BYTES, Encoded, Picture, is_jpeg
 from capture.sources import http
 from capture.sources.rtsp import Stream
 from capture.sources.source import Opening
@@ -96,9 +96,7 @@ class HttpStream:
                 http.check(response)
                 kind, boundary = _content_type(response)
                 if kind.startswith("image/"):
-                    raise SourceRefused(
-                        Code.CAMERA_UNSUPPORTED, "the URL gives a single picture; subscribe to it as snapshotUrl"
-                    )
+                    raise SinglePicture
                 if kind.startswith("multipart/"):
                     yield from _parts(response, Multipart(boundary), 2 * self._opening.settings.read_timeout_seconds)
                     return
@@ -123,7 +121,7 @@ def _parts(response: httpx.Response, multipart: Multipart, patience_s: float) ->
         arrived_ms = now_ms()
         newest = None
         for part in multipart.feed(chunk):
-            newest, bad = (part, 0) if _is_jpeg(part) else (newest, bad + 1)
+            newest, bad = (part, 0) if is_jpeg(part) else (newest, bad + 1)
         if bad >= _BAD_IN_A_ROW:
             raise SourceRefused(Code.CAMERA_UNSUPPORTED, "the stream's parts are no JPEG pictures; name MJPEG")
         if newest is not None:
@@ -132,10 +130,3 @@ def _parts(response: httpx.Response, multipart: Multipart, patience_s: float) ->
             newest_s = time.monotonic()
         elif time.monotonic() - newest_s > patience_s:
             raise lost(played, "the camera takes too long to send a picture; choose a smaller one")
-
-
-def _is_jpeg(part: bytes) -> bool:
-    try:
-        return jpeg_size(part) > (0, 0)
-    except ValueError:
-        return False

@@ -10,6 +10,7 @@ from capture.sources.rtsp import Stream
 from capture.sources.snapshot import Snapshot
 from capture.sources.source import Opening, Source
 from capture.sources.synthetic import Synthetic
+from capture.sources.webcam import Webcam
 
 #: Streams by scheme; a scheme that is not here is left to `Stream`, which says what it can read.
 _STREAMS: dict[str, Callable[[Opening], Source]] = {
@@ -18,6 +19,7 @@ _STREAMS: dict[str, Callable[[Opening], Source]] = {
     "http": HttpStream,
     "https": HttpStream,
     "synthetic": Synthetic,
+    "webcam": Webcam,
 }
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from typing import Literal
 from urllib.parse import urlsplit
 
 from av.container import InputContainer
+from pydantic import Field
 
 from capture.errors import SourceLost, SourceRefused, not_allowed
-from capture.pictures import Decoded
-from capture.sources.decoding import decoded, open_container, paced
+from capture.pictures import Decoded, Encoded, Picture
+from capture.rate import longest_gap_s
+from capture.sources.decoding import MJPEG, decoded, open_container, paced, passed_through
+from capture.sources.options import Options, split_options
 from capture.sources.source import Opening
 from contract.errors import UrlRefused
 from contract.problems import Code
 from contract.urls import join_credentials
 
 _RTSP_OPTIONS = {
-    # Over UDP a lost packet is a smeared picture, and most firewalls drop it.
-    "rtsp_transport": "tcp",
     # The camera's sound would be sent only to be thrown away.
     "allowed_media_types": "video",
     # FFmpeg would watch for most of a second to learn the frame rate, which we do not ask for: 0.3 s instead of 1.1 s.
@@ -36,6 +38,12 @@ _PROTOCOLS = {
 }
 
 
+class RtspOptions(Options):
+    """Options of an RTSP address. Over UDP a lost packet is a smeared picture, and most firewalls drop it."""
+
+    transport: Literal["tcp", "udp"] = Field("tcp", description="tcp or udp")
+
+
 class Stream:
     """A stream that PyAV opens by its URL."""
 
@@ -43,29 +51,46 @@ class Stream:
         self._opening = opening
         self._scheme = urlsplit(opening.url).scheme.lower()
 
-    def pictures(self) -> Generator[Decoded]:
-        """Yield every frame that the camera sends, each as soon as it is decoded."""
+    def pictures(self) -> Generator[Picture]:
+        """Yield the frames that the camera sends, each as soon as it is decoded; JPEG pictures as they are."""
+        opening = self._opening
         with closing(self._open()) as container:
-            # A recording behind a plain web server comes as fast as it is read; a camera has no duration.
-            recording = self._scheme.startswith("http") and container.duration is not None
-            frames = paced(container, self._opening.wait) if recording else decoded(container)
-            for arrived_ms, frame in frames:
+            if self._is_rtsp and container.streams.video[0].codec_context.name == MJPEG:
+                for arrived_ms, jpeg in passed_through(container, opening.meter):
+                    yield Encoded(arrived_ms, jpeg)
+                return
+            frames = decoded(container, opening.meter, lambda: longest_gap_s(opening.wanted_fps()))
+            for arrived_ms, frame in paced(frames, opening.wait) if self._is_recording(container) else frames:
                 yield Decoded(arrived_ms, frame)
 
+    @property
+    def _is_rtsp(self) -> bool:
+        return self._scheme.startswith("rtsp")
+
+    def _is_recording(self, container: InputContainer) -> bool:
+        """Say whether it lies behind a plain web server and comes as fast as it is read: a camera has no end."""
+        if not self._scheme.startswith("http"):
+            return False
+        # The size of a playlist says nothing of what it lists.
+        return container.duration is not None or (container.size > 0 and container.format.name != "hls")
+
     def _open(self) -> InputContainer:
-        scheme = self._scheme
+        scheme, opening = self._scheme, self._opening
         if scheme not in _PROTOCOLS:
             known = ", ".join(f"{name}://" for name in _PROTOCOLS)
             raise SourceRefused(Code.CAMERA_UNSUPPORTED, f"no camera is read by {scheme}://; use one of {known}")
         self._check_host()
-        options = {"protocol_whitelist": _PROTOCOLS[scheme]} | (_RTSP_OPTIONS if scheme.startswith("rtsp") else {})
-        settings = self._opening.settings
+        url, options = opening.url, {"protocol_whitelist": _PROTOCOLS[scheme]}
+        if self._is_rtsp:
+            url, chosen = split_options(url, RtspOptions)
+            opening.meter.transport = chosen.transport
+            options |= _RTSP_OPTIONS | {"rtsp_transport": chosen.transport}
         return open_container(
-            join_credentials(self._opening.url, self._opening.credentials()),
+            join_credentials(url, opening.credentials()),
             options,
-            connect_s=settings.connect_timeout_seconds,
+            connect_s=opening.settings.connect_timeout_seconds,
             # Half: after the first silence FFmpeg hands over what its parser held back, and we read on (measured).
-            read_s=settings.read_timeout_seconds / 2,
+            read_s=opening.settings.read_timeout_seconds / 2,
         )
 
     def _check_host(self) -> None:

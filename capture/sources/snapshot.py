@@ -27,10 +27,10 @@ class Snapshot:
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
-        self._last = b""
+        self._last, self._tag = b"", ""
 
     def pictures(self) -> Generator[Encoded]:
-        """Yield the picture every interval; the same bytes as last time are marked as unchanged."""
+        """Yield the picture every interval; one that the camera calls the same, or that is, is marked as unchanged."""
         played = False
         with http.client(self._opening) as client:
             while True:
@@ -59,9 +59,12 @@ class Snapshot:
 
     def _get(self, client: httpx.Client, again: bool) -> bytes:
         body = bytearray()
+        headers = {"If-None-Match": self._tag} if self._tag else {}
         # The timeouts of the client are for each read: a camera that dribbles would hold us for ever.
         until_s = time.monotonic() + _PATIENCE * self._opening.settings.read_timeout_seconds
-        with client.stream("GET", self._opening.url) as response:
+        with client.stream("GET", self._opening.url, headers=headers) as response:
+            if response.status_code == httpx.codes.NOT_MODIFIED and headers:
+                return self._last
             http.check(response)
             for chunk in response.iter_bytes():
                 body += chunk
@@ -72,6 +75,7 @@ class Snapshot:
                         Code.CAMERA_UNSUPPORTED,
                         "the snapshot URL gives more than a picture; subscribe to it as rtspUrl",
                     )
+        self._tag = response.headers.get("etag", "")
         return bytes(body)
 
     def _slept_until_due(self, began_s: float) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from capture.pictures import Picture
+from capture.sources.keyframes import Meter
 from contract.settings import Settings
 
 
@@ -19,6 +21,8 @@ class Opening:
         credentials: returns "user:password" as it stands in a URL, or ""; asked at each opening, kept by nobody.
         interval_s: returns the wanted time between snapshots; may change while the source plays.
         wait: sleeps so many seconds, or less; returns True when the source shall end.
+        wanted_fps: returns how many pictures a second somebody wants; may change while the source plays.
+        meter: counts what comes, where the source is a stream of packets.
     """
 
     url: str
@@ -26,6 +30,8 @@ class Opening:
     credentials: Callable[[], str]
     interval_s: Callable[[], float]
     wait: Callable[[float], bool]
+    wanted_fps: Callable[[], float] = lambda: inf
+    meter: Meter = field(default_factory=Meter)
 
 
 class Source(Protocol):
