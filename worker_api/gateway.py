@@ -19,13 +19,15 @@ from worker_api.cursors import FLUSH_S, Cursors
 from worker_api.displays import Unused
 from worker_api.hub import Hub
 from worker_api.late import Late
+from worker_api.messages import NodeState
 from worker_api.outage import AWAY, keep_doing
 from worker_api.outbox import NO_DOUBT, Outbox
 from worker_api.owners import Leave, Reap, owner_name
+from worker_api.rates import RATES_S, Rates
 from worker_api.registry import POLL_S, Registry
 from worker_api.relay import Relay
 from worker_api.replay import Replay
-from worker_api.reports import state_report
+from worker_api.reports import node_states, state_report
 
 _REAP_S = 1.0
 #: What an entry may take from the stream to a socket, and a clock be off by.
@@ -59,6 +61,8 @@ class Gateway:
         self._relay = Relay(self._state, self._keys, self.hub, self.counters)
         self._cursors = Cursors(self._state, self._keys, self.hub)
         self._replay = Replay(self._state, self._keys, self.hub, self._cursors, self.counters)
+        self._rates = Rates(self._state, self._keys, self.hub, lambda: self.cluster.view)
+        self._told_view, self._told_nodes = self.cluster.view, list[NodeState]()
         self._unused = Unused()
         self._numbers = itertools.count(1)
 
@@ -72,6 +76,7 @@ class Gateway:
             "cursors": keep_doing(self._cursors.flush, "cursors", FLUSH_S),
             "mirror": keep_doing(self.registry.poll, "mirror", POLL_S),
             "view": keep_doing(self._look, "view", VIEW_S),
+            "rates": keep_doing(self._rates.step, "rates", RATES_S),
             "sign": keep_doing(self._sign, "sign", nodes.SIGN_S),
             "reaper": keep_doing(self._reap, "reaper", _REAP_S),
         }
@@ -105,8 +110,10 @@ class Gateway:
     def report(self, owner: str) -> str:
         """Return the `stateReport` of a connection."""
         view = self.cluster.view
+        if self._told_view is not view:  # What all connections are told is made once.
+            self._told_view, self._told_nodes = view, node_states(view)
         node = busiest(view.living, self.cluster.own)
-        return state_report(node, view, time.monotonic(), self.hub.owned(owner)).text()
+        return state_report(node, view, time.monotonic(), self.hub.owned(owner), self._told_nodes).text()
 
     def not_ready(self) -> str | None:
         """Return why no detections can be expected, or None when they can."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, KeysView, Mapping
 from typing import Literal
@@ -15,6 +16,7 @@ from worker_api.changes import State
 from worker_api.counters import Counters
 from worker_api.late import Late
 from worker_api.messages import ErrorMessage, ResultsLost
+from worker_api.meters import Meter
 from worker_api.outbox import NO_DOUBT, Outbox
 from worker_api.routes import Route, Waiting
 
@@ -59,9 +61,13 @@ class Hub:
         del self._outboxes[owner]
         self.rewire(self._state)
 
-    def owned(self, owner: str) -> list[Subscription]:
-        """Return the subscriptions that are this connection's."""
-        return self._owned.get(owner, [])
+    def owned(self, owner: str) -> list[tuple[Subscription, Meter]]:
+        """Return the subscriptions that are this connection's, and what comes of each."""
+        return [(subscription, self._routes[subscription.id].meter) for subscription in self._owned.get(owner, [])]
+
+    def metered(self) -> list[tuple[Subscription, Meter]]:
+        """Return the subscriptions of all connections, and what comes of each."""
+        return [each for owner in self._owned for each in self.owned(owner)]
 
     def close(self) -> None:
         """Let every connection's writer say goodbye."""
@@ -127,7 +133,10 @@ class Hub:
     def deliver(self, entry_id: EntryId, entry: Entry) -> None:
         """Hand a result that the relay read to the connection that owns its subscription, if that is one of ours."""
         route = self._routes.get(entry.subscription)
-        if route is not None and not route.resuming and entry_id >= route.next:
+        if route is None:
+            return
+        route.meter.arrived(time.monotonic(), self._late.age_s(entry.captured_ms))
+        if not route.resuming and entry_id >= route.next:
             self.take(route, entry_id, entry)
 
     def take(self, route: Route, entry_id: EntryId, entry: Entry) -> None:
@@ -135,10 +144,12 @@ class Hub:
         item = Waiting(route, entry_id, entry.captured_ms, entry.nothing, entry.body)
         if self._late.is_late(entry.captured_ms):
             self._late.warn_if_born_late(entry.captured_ms, entry_id[0])
+            route.meter.late += 1
             route.outbox.put_late(item)
             return
         if route.is_older(entry.captured_ms):
             self._counters.out_of_order += 1
+            route.meter.out_of_order += 1
             return
         if entry.nothing and (self._empty == "never" or (self._empty == "on_change" and route.nothing)):
             self._counters.nothing_suppressed += 1
@@ -170,8 +181,13 @@ class Hub:
 
     def tell(self, problem: Problem) -> None:
         """Tell the owner of a subscription of its trouble, if that is one of our connections."""
-        route = self._routes.get(problem.subscription)
-        if route is not None:
+        if (route := self._routes.get(problem.subscription)) is not None:
+            route.meter.troubled(time.monotonic())
             message = ErrorMessage(subscriptionIdentifier=problem.subscription, code=problem.code, error=problem.text)
+            self.say(problem.subscription, message)
+
+    def say(self, subscription_id: str, message: ErrorMessage) -> None:
+        """Send a message to the owner of a subscription, if that is one of our connections."""
+        if (route := self._routes.get(subscription_id)) is not None:
             route.outbox.put_reply(message.text())
             self._counters.errors_sent += 1

@@ -41,6 +41,10 @@ class Late:
         self._quiet_until_ms = 0
         self._counters = counters
 
+    def age_s(self, captured_ms: int) -> float:
+        """Return how long ago a frame was captured, in seconds."""
+        return (self._clock() - captured_ms) / 1000
+
     def is_late(self, captured_ms: int) -> bool:
         """Return whether a frame captured then is no longer live, and so not to be sent as if it were."""
         return not self.sent and self._clock() - captured_ms > self._after_ms

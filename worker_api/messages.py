@@ -6,6 +6,7 @@ Incoming models ignore fields that they do not know: a CMS may be newer than we 
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -147,13 +148,58 @@ Incoming = Annotated[
 # ---------------------------------------------------------------- gateway -> CMS
 
 
+@functools.lru_cache(maxsize=4096)
+def timestamp(unix_ms: int) -> str:
+    """Return a Unix time in ms as ISO 8601, UTC, with milliseconds."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class FrameAge(_Message):
+    """Seconds from capture to relay, of the results of the last ten seconds."""
+
+    p50: Annotated[float, Field(description="half of the results were younger")]
+    p95: Annotated[float, Field(description="95 % of the results were younger")]
+
+
+class Dropped(_Message):
+    """Frames and results of one subscription that were left out, by cause, since this connection has it."""
+
+    superseded: Annotated[int, Field(description="frames without a result: a newer one came before a worker was free")]
+    replaced: Annotated[int, Field(description="results replaced by newer ones, as this connection read too slowly")]
+    late: Annotated[int, Field(description="results that came too late to be live; see patchSession")]
+    outOfOrder: Annotated[int, Field(description="results older than one that was sent already")]
+
+
 class CameraConnection(_Message):
-    """One subscription of the connection that is told."""
+    """One subscription of the connection that is told. What follows `online` is ours, and may be ignored."""
 
     subscriptionIdentifier: str
     modelId: int | str
     modelName: str
-    online: bool
+    online: Annotated[bool, Field(description="the camera's newest frame is fresh, and it is not known to be away")]
+    requestedFps: Annotated[float, Field(description="detections per second that are asked for")]
+    achievedFps: Annotated[
+        float, Field(description="results per second over the last ten, with those in which nothing is seen")
+    ]
+    cameraFps: Annotated[float | None, Field(description="pictures per second that the camera gives")]
+    overload: Annotated[
+        float | None,
+        Field(description="how many times more is asked for, and given by the camera, than is done; null: enough is"),
+    ]
+    frameAge: Annotated[FrameAge | None, Field(description="null: no results of late")]
+    dropped: Dropped
+    pipelineVersion: Annotated[
+        str | None, Field(description="short digest of the package as workers hold it; several while a new one comes")
+    ]
+    state: Annotated[
+        str | None,
+        Field(
+            description="connecting, online, waiting (to connect again), given_up; or online with a flaw: black, "
+            "covered, defocused, frozen, colour_lost; null: no capture process holds the camera"
+        ),
+    ]
+    stateSince: Annotated[str | None, Field(description="since when it is online, away, or has the flaw; ISO 8601")]
+    reason: Annotated[str | None, Field(description="what is wrong with the camera, in words")]
 
 
 class CroppedCameraConnection(CameraConnection):
@@ -165,16 +211,30 @@ class CroppedCameraConnection(CameraConnection):
     cropY2: int
 
 
-def _timestamp(unix_ms: int) -> str:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _cropped(value: Any) -> str:
     return "cropped" if isinstance(value, CroppedCameraConnection) else "whole"
 
 
+class NodeState(_Message):
+    """One process of the cluster. Usages are percent of its host; GPU values are null without a GPU."""
+
+    id: str
+    role: Literal["capture", "worker", "gateway"]
+    host: str
+    cpu: float
+    memory: float
+    gpu: float | None
+    gpuMemory: float | None
+    perSecond: Annotated[
+        float, Field(description="frames published (capture), frames inferred (worker), results relayed (gateway)")
+    ]
+    lastProgress: Annotated[float, Field(description="seconds since it last did something useful")]
+    cameras: Annotated[int | None, Field(description="how many a capture process holds; null for others")]
+    pipelines: Annotated[dict[str, str], Field(description="packages that a worker holds: name and version")]
+
+
 class StateReport(_Message):
-    """The heartbeat. Usages are percent, all of one node; GPU values are null without a GPU."""
+    """The heartbeat. Usages are percent, all of one node; GPU values are null without a GPU. `nodes` is ours."""
 
     type: Literal["stateReport"] = "stateReport"
     cpuUsage: float
@@ -187,6 +247,7 @@ class StateReport(_Message):
             Discriminator(_cropped),
         ]
     ]
+    nodes: Annotated[list[NodeState], Field(description="workers first, at most 64")]
 
 
 class ErrorMessage(_Message):
@@ -212,9 +273,35 @@ class ResultsLost(ErrorMessage):
     @classmethod
     def of(cls, subscription: str, from_ms: int, to_ms: int) -> ResultsLost:
         """Return the message for a gap between two Unix times."""
-        since, to = _timestamp(from_ms), _timestamp(to_ms)
+        since, to = timestamp(from_ms), timestamp(to_ms)
         text = f"results from {since} to {to} were not kept for long enough and cannot be replayed"
         return cls(subscriptionIdentifier=subscription, error=text, since=since, to=to)
+
+
+class Overloaded(ErrorMessage):
+    """Much less is detected than is asked for and than the camera gives."""
+
+    code: Literal[Code.OVERLOADED] = Code.OVERLOADED
+    requestedFps: float
+    cameraFps: float
+    achievedFps: float
+
+    @classmethod
+    def of(cls, subscription: str, requested: float, offered: float, achieved: float) -> Overloaded:
+        """Return the message for these detections, frames and results per second."""
+        done = f"{achieved:.1f}" if achieved else "none"
+        text = (
+            f"{requested:g} detections per second are asked for, the camera gives {offered:.1f}, {done} are made: "
+            f"{min(requested, offered) / max(achieved, 0.1):.1f} times what the workers manage; "
+            "add workers or a GPU, or ask for a lower fps"
+        )
+        return cls(
+            subscriptionIdentifier=subscription,
+            error=text,
+            requestedFps=requested,
+            cameraFps=round(offered, 1),
+            achievedFps=round(achieved, 1),
+        )
 
 
 class CurrentCar(_Message):

@@ -153,6 +153,7 @@ class Outbox:
                 return item.body.decode()
             self._shift()
             if item.route.alive:
+                item.route.meter.late += 1
                 self.put_late(item)
                 item.route.withdraw(item)
         if not self.resuming and (patch := self._patches.take_due()):
@@ -177,6 +178,7 @@ class Outbox:
         for item in self._detections:
             if item.route.alive and newest[item.route] is not item:
                 self._counters.replaced += 1
+                item.route.meter.replaced += 1
                 self.put_late(item)
                 item.route.withdraw(item)
         # In the order of their age, also between subscriptions.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from contract.cursors import Cursor
 from contract.results import EntryId
 from contract.subscriptions import Subscription
+from worker_api.meters import Meter
 
 if TYPE_CHECKING:
     from worker_api.outbox import Outbox
@@ -42,6 +44,7 @@ class Route:
         nothing: that frame showed nothing.
         moved: there is something new to note in the cursor.
         noted_s: when the cursor was noted last, on the monotonic clock.
+        meter: counts what comes and what becomes of it.
     """
 
     __slots__ = (
@@ -55,6 +58,7 @@ class Route:
         "held",
         "id",
         "last_ms",
+        "meter",
         "moved",
         "next",
         "noted_s",
@@ -73,6 +77,7 @@ class Route:
         self.begun = subscription.begun
         self.cam = subscription.source.cam
         self.outbox = outbox
+        self.meter = Meter(subscription, time.monotonic())
         self.next: EntryId = (0, 0)
         self.placed = False
         self.resuming = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from typing import Literal
 
@@ -19,6 +20,7 @@ from worker_api.cluster import View, busiest, not_ready
 from worker_api.counters import Counters
 from worker_api.hub import Hub
 from worker_api.late import Late
+from worker_api.meters import Meter
 from worker_api.outbox import Outbox
 from worker_api.reports import state_report
 from worker_api.routes import CLOCK_STEP_MS
@@ -128,6 +130,30 @@ def test_an_older_frame_is_held_back_across_a_replacement() -> None:
     assert desk.counters.out_of_order == 1
 
 
+def test_all_that_comes_is_metered_whatever_becomes_of_it() -> None:
+    desk = Desk()
+    desk.now_ms = 20_000
+    [(_, meter)] = desk.hub.owned(MINE)
+
+    assert desk.sent(19_000, nothing=True)
+    assert not desk.sent(19_500, nothing=True)
+    assert not desk.sent(18_000)
+    assert not desk.sent(1_000)
+
+    assert (meter.results, meter.out_of_order, meter.late) == (4, 1, 1)
+    assert meter.ages_s(time.monotonic()) == (1.0, 19.0)
+
+
+def test_trouble_of_a_subscription_explains_that_nothing_comes() -> None:
+    desk = Desk()
+    [(_, meter)] = desk.hub.owned(MINE)
+    assert not meter.in_trouble(time.monotonic())
+
+    desk.hub.tell(Problem("d1;c1", "model_failed", "it failed"))
+
+    assert meter.in_trouble(time.monotonic())
+
+
 def test_a_clock_that_was_set_back_does_not_silence_a_camera() -> None:
     desk = Desk()
     assert desk.sent(10 * CLOCK_STEP_MS)
@@ -148,7 +174,9 @@ def test_a_view_that_is_old_says_no_camera_is_online() -> None:
     view = View(at_s=100.0, online=frozenset({ONE.source.cam}))
 
     online = [
-        json.loads(state_report(NODE, view, now_s, [ONE]).text())["cameraConnections"][0]["online"]
+        json.loads(state_report(NODE, view, now_s, [(ONE, Meter(ONE, 0.0))], []).text())["cameraConnections"][0][
+            "online"
+        ]
         for now_s in (101.0, 110.0)
     ]
 
