@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,8 +25,8 @@ from contract.urls import local_path
 class FileOptions(Options):
     """Options of the address of a file or folder."""
 
-    fps: Literal["max"] | float | None = Field(
-        None, gt=0, le=1000, description="pictures a second, or max; unset: a file's own pace, of a folder as wanted"
+    fps: Annotated[float, Field(gt=0, le=1000)] | Literal["max"] | None = Field(
+        None, description="pictures a second, or max; unset: a file's own pace, of a folder as wanted"
     )
     loop: bool = Field(True, description="false: once")
 

@@ -86,6 +86,7 @@ class Decoder:
         self._left_out: list[Packet[VideoStream]] = []
         # Of a stream that is refreshed bit by bit, what is called a key frame is none.
         self._whole = True
+        self._key_pts: int | None = None
         meter.opened(context.name)
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
@@ -96,40 +97,47 @@ class Decoder:
         """
         if not packet.size:
             # The end of the stream: what the decoder still holds is older than the last key frame.
-            return [] if self._meter.key_frames_only else packet.decode()
+            return [] if self._meter.key_frames_only else self._drained(packet)
         at_s = _seconds(packet)
         self._meter.count(packet, at_s)
         enough = self._are_enough(at_s)
         if packet.is_keyframe:
             self._left_out.clear()
-            if self._meter.key_frames_only:
-                # It may have been made to give out what it held, and takes nothing more after that.
+            self._key_pts = packet.pts
+            if enough or self._meter.key_frames_only:
+                # What it still holds is older; and once it was made to give that out it takes nothing more.
                 self._context.flush_buffers()
             self._meter.key_frames_only = enough
         if not self._meter.key_frames_only:
-            return packet.decode()
+            return self._seen(self._context.decode(packet))
         self._left_out.append(packet)
         if not enough:
             return self._catch_up()
-        return self._key_frame(packet) if packet.is_keyframe else []
+        # A decoder that puts frames in order would keep this one until it has seen later ones.
+        return (self._context.decode(packet) or self._drained(packet)) if packet.is_keyframe else []
 
     def _are_enough(self, at_s: float) -> bool:
         interval_s, longest_s = self._meter.key_interval_s, _TOLERANCE * self._longest_gap_s()
         return self._whole and interval_s is not None and max(interval_s, self._meter.since_key_s(at_s)) <= longest_s
 
-    def _key_frame(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
-        # A decoder that puts frames in order would keep this one until it has seen later ones.
-        frames = packet.decode() or self._context.decode(None)
-        if any(frame.pict_type != PictureType.I for frame in frames):
+    def _seen(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        """Look whether the last key frame, when it comes out, can be decoded by itself."""
+        if any(frame.pts == self._key_pts and frame.pict_type != PictureType.I for frame in frames):
             self._whole = False
-            return self._catch_up()
+        return frames
+
+    def _drained(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        """Return what the decoder still holds, in the time of `packet`."""
+        frames = self._context.decode(None)
+        for frame in frames:
+            frame.time_base = packet.time_base
         return frames
 
     def _catch_up(self) -> list[VideoFrame]:
         """Decode what was left out, and from now on all; return the newest picture."""
         self._meter.key_frames_only = False
         self._context.flush_buffers()
-        frames = [frame for packet in self._left_out for frame in packet.decode()]
+        frames = [frame for packet in self._left_out for frame in self._context.decode(packet)]
         self._left_out.clear()
         return frames[-1:]
 

@@ -41,6 +41,7 @@ class HttpCamera:
         login: (user, password) that are asked for, or None. scheme: how: basic or digest.
         redirect: where all requests are sent, or "". heard: the Authorization headers that came.
         clip: what `/clip.ts` gives. dribbling: pictures come byte by byte.
+        tagged: pictures carry an ETag, and who has the picture is told so. unmodified: so often that was told.
         connections: opened so far. open: open now. requests: answered so far.
     """
 
@@ -50,7 +51,7 @@ class HttpCamera:
         self.login: tuple[str, str] | None = None
         self.scheme, self.redirect, self.clip, self.dribbling = "basic", "", b"", False
         self.heard: list[str] = []
-        self.with_lengths = True
+        self.with_lengths, self.tagged, self.unmodified = True, False, 0
         self.connections = self.open = self.requests = 0
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
@@ -119,7 +120,16 @@ class HttpCamera:
                 elif self.path == "/video.mjpeg":
                     self._play()
                 else:
-                    self._answer(200, camera.pictures[0], ("Content-Type", "image/jpeg"))
+                    self._show(camera.pictures[0])
+
+            def _show(self, picture: bytes) -> None:
+                tag = f'"{_md5(picture.hex())}"'
+                if camera.tagged and self.headers.get("If-None-Match") == tag:
+                    camera.unmodified += 1
+                    self._answer(304, b"", ("ETag", tag))
+                else:
+                    tags = [("ETag", tag)] if camera.tagged else []
+                    self._answer(200, picture, ("Content-Type", "image/jpeg"), *tags)
 
             def _answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
                 self.send_response(status)

@@ -1,15 +1,19 @@
-"""An RTSP camera on loopback: H.264 over TCP at 25 frames/s, and the faults that tests want of it."""
+"""An RTSP camera on loopback: 25 frames/s over TCP or UDP, and the faults that tests want of it."""
 
 from __future__ import annotations
 
 import io
+import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import cast
 
 import av
+from av.video.stream import VideoStream
 
 from capture.sources.synthetic import paint
 from contract.nodes import now_ms
@@ -18,8 +22,28 @@ FPS = 25
 _RTCP = 72
 _SDP = (
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=t\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n"
-    "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track0\r\n"
+    "m=video 0 RTP/AVP {type}\r\na=rtpmap:{type} {name}/90000\r\n{fmtp}a=control:track0\r\n"
 )
+#: How a description names what each encoder makes.
+_MEDIA: Mapping[str, Mapping[str, object]] = {
+    "libx264": {"type": 96, "name": "H264", "fmtp": "a=fmtp:96 packetization-mode=1\r\n"},
+    "libx265": {"type": 96, "name": "H265", "fmtp": ""},
+    "mjpeg": {"type": 26, "name": "JPEG", "fmtp": ""},
+}
+_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "libx264": {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "x264-params": "repeat-headers=1:keyint=25:bframes=0",
+    },
+    "libx265": {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "x265-params": "repeat-headers=1:keyint=25:bframes=0:log-level=error",
+    },
+    # One thread: each more would cut pictures into slices, which RTP as FFmpeg packs it cannot carry.
+    "mjpeg": {"huffman": "default", "threads": "1"},
+}
 
 
 class _Tee(io.RawIOBase):
@@ -39,21 +63,23 @@ class _Tee(io.RawIOBase):
         return len(packet)
 
 
-def encode(width: int, height: int, count: int) -> list[list[bytes]]:
-    """Return the RTP packets of each of `count` numbered frames (`capture.sources.synthetic.paint`)."""
+def encode(
+    width: int, height: int, count: int, codec: str = "libx264", options: Mapping[str, str] | None = None
+) -> list[list[bytes]]:
+    """Return the RTP packets of each of `count` numbered frames (`capture.sources.synthetic.paint`).
+
+    H.264 and H.265 have a key frame each second; `options` go to the encoder.
+    """
     tee = _Tee()
     muxer = av.open(tee, "w", format="rtp", options={"packetsize": "1400"}, buffer_size=4096)
-    stream = muxer.add_stream("libx264", rate=FPS)
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-    stream.options = {
-        "preset": "ultrafast",
-        "tune": "zerolatency",
-        "x264-params": "repeat-headers=1:keyint=25:bframes=0",
-    }
+    stream = cast("VideoStream", muxer.add_stream(codec, rate=FPS))
+    stream.width, stream.height = width, height
+    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    stream.options = {**_OPTIONS[codec], **(options or {})}
     frames = []
     for number in range(count):
         frame = av.VideoFrame.from_ndarray(paint(number, width, height), format="bgr24")
-        frame.pts = number
+        frame.pts, frame.time_base = number, Fraction(1, FPS)
         tee.packets = []
         for packet in stream.encode(frame):
             muxer.mux(packet)
@@ -68,10 +94,15 @@ class RtspCamera:
         refusal: the status line answered to DESCRIBE instead of a description, or "".
         silent: connected, but no more packets.
         sent: number of the frame that was sent last. sent_ms: when each was sent last, Unix ms.
+        asked: what was asked for, in order: method and address.
+        transports: how each client wanted its packets, tcp or udp.
         connections: opened so far. open: open now.
     """
 
-    def __init__(self, frames: list[list[bytes]]) -> None:
+    def __init__(self, frames: list[list[bytes]], codec: str = "libx264") -> None:
+        self.asked: list[str] = []
+        self.transports: list[str] = []
+        self._description = _SDP.format(**_MEDIA[codec])
         self.refusal, self.silent = "", False
         self.connections = self.open = self.sent = 0
         self.sent_ms = [0] * len(frames)
@@ -121,32 +152,42 @@ class RtspCamera:
 
     def _serve(self, client: socket.socket) -> None:
         self.open += 1
-        with client, client.makefile("rb") as requests:
+        send = _interleaved(client)
+        with client, client.makefile("rb") as requests, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            datagrams.bind(("127.0.0.1", 0))
             try:
                 while request := _read_request(requests):
-                    method, cseq = request
-                    client.sendall(self._answer(method, cseq))
-                    if method == "PLAY":
-                        self._spawn(self._play, client)
+                    self.asked.append(f"{request.method} {request.address}")
+                    transport = f"Transport: {request.transport}"
+                    if request.method == "SETUP" and request.client_port:
+                        send = _datagrams(datagrams, request.client_port)
+                        port = datagrams.getsockname()[1]
+                        transport += f";server_port={port}-{port + 1}"
+                    client.sendall(self._answer(request, transport))
+                    if request.method == "SETUP":
+                        self.transports.append("udp" if request.client_port else "tcp")
+                    if request.method == "PLAY":
+                        self._spawn(self._play, client, send)
             except OSError:
                 pass
             finally:
                 self.open -= 1
                 _hang_up(client)
 
-    def _answer(self, method: str, cseq: str) -> bytes:
+    def _answer(self, request: _Request, transport: str) -> bytes:
         status, headers, body = "200 OK", "Session: 1;timeout=60\r\n", ""
-        if method == "OPTIONS":
+        if request.method == "OPTIONS":
             headers = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
-        elif method == "DESCRIBE" and self.refusal:
+        elif request.method == "DESCRIBE" and self.refusal:
             status, headers = self.refusal, 'WWW-Authenticate: Basic realm="camera"\r\n'
-        elif method == "DESCRIBE":
-            headers, body = f"Content-Type: application/sdp\r\nContent-Length: {len(_SDP)}\r\n", _SDP
-        elif method == "SETUP":
-            headers += "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
-        return f"RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}\r\n{body}".encode()
+        elif request.method == "DESCRIBE":
+            body = self._description
+            headers = f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+        elif request.method == "SETUP":
+            headers += f"{transport}\r\n"
+        return f"RTSP/1.0 {status}\r\nCSeq: {request.cseq}\r\n{headers}\r\n{body}".encode()
 
-    def _play(self, client: socket.socket) -> None:
+    def _play(self, client: socket.socket, send: Callable[[bytes], None]) -> None:
         started_s, number, sequence = time.monotonic(), 0, 0
         try:
             while True:
@@ -157,7 +198,7 @@ class RtspCamera:
                 stamp = (number * 90_000 // FPS & 0xFFFFFFFF).to_bytes(4, "big")
                 for packet in self._frames[number % len(self._frames)]:
                     rtp = packet[:2] + (sequence & 0xFFFF).to_bytes(2, "big") + stamp + packet[8:]
-                    client.sendall(b"$\0" + len(rtp).to_bytes(2, "big") + rtp)
+                    send(rtp)
                     sequence += 1
                 self.sent = number % len(self._frames)
                 self.sent_ms[self.sent] = now_ms()
@@ -166,8 +207,23 @@ class RtspCamera:
             return
 
 
-def _read_request(requests: io.BufferedReader) -> tuple[str, str] | None:
-    """Return (method, CSeq) of the next request, past whatever RTCP comes between; None: hung up."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request; `client_port` is 0 where packets shall come over the connection itself."""
+
+    method: str
+    address: str
+    cseq: str
+    transport: str
+
+    @property
+    def client_port(self) -> int:
+        found = re.search(r"client_port=(\d+)", self.transport)
+        return int(found[1]) if found else 0
+
+
+def _read_request(requests: io.BufferedReader) -> _Request | None:
+    """Return the next request, past whatever RTCP comes between; None: hung up."""
     while (first := requests.read(1)) == b"$":
         requests.read(int.from_bytes(requests.read(3)[1:], "big"))
     lines = [first + requests.readline()]
@@ -175,8 +231,23 @@ def _read_request(requests: io.BufferedReader) -> tuple[str, str] | None:
         lines.append(requests.readline())
     if not lines[0].strip():
         return None
-    cseq = next((line.partition(b":")[2] for line in lines if line.lower().startswith(b"cseq")), b"0")
-    return lines[0].split()[0].decode(), cseq.strip().decode()
+    fields = {name.lower(): value.strip() for name, _, value in (line.decode().partition(":") for line in lines[1:])}
+    method, address, _ = lines[0].decode().split()
+    return _Request(method, address, fields.get("cseq", "0"), fields.get("transport", ""))
+
+
+def _interleaved(client: socket.socket) -> Callable[[bytes], None]:
+    """Return what sends an RTP packet over the connection itself."""
+    return lambda rtp: client.sendall(b"$\0" + len(rtp).to_bytes(2, "big") + rtp)
+
+
+def _datagrams(sender: socket.socket, port: int) -> Callable[[bytes], None]:
+    """Return what sends an RTP packet to a port here."""
+
+    def send(rtp: bytes) -> None:
+        sender.sendto(rtp, ("127.0.0.1", port))
+
+    return send
 
 
 def _hang_up(client: socket.socket) -> None:

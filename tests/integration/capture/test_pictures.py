@@ -229,3 +229,22 @@ def test_a_lease_that_was_lost_and_taken_again_costs_no_connection(desk: Desk, h
 
     eventually(lambda: desk.newer_than(first.seq + SEQ_PER_FENCE // 2, wanted.source.cam))
     assert http_camera.connections == 1
+
+
+def test_a_camera_that_says_whether_its_picture_has_changed_is_asked_for_that_alone(
+    desk: Desk, http_camera: HttpCamera
+) -> None:
+    http_camera.tagged = True
+    wanted = desk.subscribe("d;1", snapshot(http_camera.url("/snapshot.jpg"), 50))
+    first = eventually(lambda: desk.frame(wanted.source.cam))
+
+    desk.redis.pexpire(desk.keys.frame(wanted.source.cam), 2000)
+    eventually(lambda: http_camera.unmodified > 5)
+
+    assert desk.frame(wanted.source.cam) == first
+    assert desk.seen(wanted) == first.seq
+    eventually(lambda: int(str(desk.redis.pttl(desk.keys.frame(wanted.source.cam)))) > 9000)
+    http_camera.pictures = [picture(2)]
+    later = eventually(lambda: desk.newer_than(first.seq, wanted.source.cam))
+    assert later.jpeg == http_camera.pictures[0]
+    eventually(lambda: desk.seen(wanted) == later.seq)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capture.attempts import Attempts
-from capture.errors import SourceLost, SourceRefused
+from capture.errors import SourceEnded, SourceLost, SourceRefused
 from capture.pacing import LONGEST_WAIT_S
 from contract.problems import Code
 
@@ -66,3 +66,19 @@ def test_a_new_reader_goes_on_with_the_waits_of_the_former() -> None:
 
     assert wait_s is not None
     assert wait_s >= LONGEST_WAIT_S / 2
+
+
+def test_a_camera_that_is_given_up_at_once_is_told_of() -> None:
+    attempts = Attempts(0.5, max_retries=0)
+    attempts.played()
+
+    assert attempts.failed(GONE) is None
+    assert attempts.trouble(GONE) is not None
+
+
+def test_a_recording_that_is_over_is_not_tried_again() -> None:
+    attempts = Attempts(0.5, max_retries=-1)
+    attempts.played()
+
+    assert attempts.failed(SourceEnded()) is None
+    assert attempts.trouble(SourceEnded()) is not None
