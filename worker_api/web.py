@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from contract.errors import RecordInvalid
+from worker_api import exposition
 from worker_api.gateway import Gateway
 from worker_api.outage import AWAY
 
@@ -99,11 +100,14 @@ async def ready(request: Request) -> Status:
 
 @router.get("/metrics", response_class=PlainTextResponse, tags=["operation"])
 async def metrics(request: Request) -> PlainTextResponse:
-    """Return this gateway's counters in the Prometheus text format."""
+    """Return this gateway's counters, and gauges of all processes and cameras, in the Prometheus text format."""
     gateway = gateway_of(request)
-    text = gateway.counters.exposition(
-        connections=len(gateway.hub.connected), subscriptions=len(gateway.registry.state.subscriptions)
+    wanted = gateway.registry.state.subscriptions
+    own = gateway.counters.families(
+        connections=(len(gateway.hub.connected), "CMSs that are connected here."),
+        subscriptions=(len(wanted), "Subscriptions in the whole cluster."),
     )
+    text = exposition.text([*own, *exposition.of_cluster(gateway.cluster.view, wanted.values())])
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

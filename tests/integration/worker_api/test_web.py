@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
-from contract import frames, nodes
+from contract import camera_states, frames, nodes
 from contract.frames import Frame
 from contract.keys import Keys
 from contract.nodes import Pulse, Role
 from tests.integration.worker_api.gateways import Cms, Gateway, add_result, stored
 from tests.servers import eventually
+
+
+def metrics(gateway: Gateway) -> list[Metric]:
+    """Return the gateway's metrics as Prometheus reads them."""
+    answer = httpx.get(f"{gateway.http}/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return list(text_string_to_metric_families(answer.text))
 
 
 def sign(redis: Redis, keys: Keys, role: Role) -> None:
@@ -69,12 +80,39 @@ def test_what_was_done_is_counted(cms: Cms, gateway: Gateway, redis: Redis, keys
     cms.send("nonsense")
     cms.expect("error")
 
-    lines = httpx.get(f"{gateway.http}/metrics").text.splitlines()
-
-    counts = {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
+    counts = {s.name: s.value for f in metrics(gateway) for s in f.samples if not s.labels}
     assert counts["detector_gateway_connections"] == 1
     assert counts["detector_gateway_relayed_total"] >= 1
     assert counts["detector_gateway_messages_refused_total"] >= 1
+
+
+def test_metrics_tell_of_each_process_and_camera(cms: Cms, gateway: Gateway, redis: Redis, keys: Keys) -> None:
+    odd = 'a "quoted" \\ host\nwith two lines'
+    cms.subscribe("d1;c1")
+    cms.subscribe("d2;c1")
+    cam = stored(redis, keys, "d2;c1").source.cam
+    said = camera_states.fact(state="waiting", plays=False, since_ms=0, fps=2.5, code="camera_stalled", reason="silent")
+    pipe = redis.pipeline()
+    nodes.put(pipe, keys, replace(Pulse("worker").sign(), host=odd, gpu=40.0, cpu=7.0))
+    nodes.put(pipe, keys, replace(Pulse("capture").sign(cameras={cam: said, "nobody's": said}), cpu=8.0))
+    pipe.execute()
+
+    def told() -> dict[str, Metric]:
+        found = {family.name: family for family in metrics(gateway)}
+        return found if len(found["detector_node_cpu_percent"].samples) >= 3 else {}
+
+    families = eventually(told)
+    assert all(family.documentation and family.type in {"counter", "gauge"} for family in families.values())
+    [gpu] = families["detector_node_gpu_percent"].samples
+    assert (gpu.labels["role"], gpu.labels["host"], gpu.value) == ("worker", odd, 40.0)
+    assert {s.labels["role"]: s.value for s in families["detector_node_cpu_percent"].samples}["capture"] == 8.0
+    per_camera = {n: [(s.labels, s.value) for s in f.samples] for n, f in families.items() if "_camera_" in n}
+    assert per_camera == {
+        "detector_camera_subscriptions": [({"cam": cam}, 2.0)],
+        "detector_camera_online": [({"cam": cam}, 0.0)],
+        "detector_camera_fps": [({"cam": cam}, 2.5)],
+        "detector_camera_trouble": [({"cam": cam}, 1.0)],
+    }
 
 
 def test_the_root_says_what_this_is_and_the_schema_what_it_can(gateway: Gateway) -> None:

@@ -90,6 +90,7 @@ def test_the_newest_detection_of_each_subscription_is_kept_for_a_slow_reader() -
 
     assert desk.taken() == [f"b{DETECTIONS - 1}", f"a{DETECTIONS}"]
     assert desk.counters.replaced == DETECTIONS - 1
+    assert sum(route.meter.replaced for route in desk.routes.values()) == DETECTIONS - 1
     assert desk.counters.late_without_session == DETECTIONS - 1
 
 
@@ -125,6 +126,16 @@ def test_late_detections_of_a_session_are_one_patch_the_newest_capture_of_each_f
         (6, {"carYear": 1999}),
         "a15000",
     ]
+
+
+def test_what_gets_late_while_it_waits_is_counted_for_its_subscription() -> None:
+    desk = Desk()
+    desk.put("a", 1000)
+    desk.put("b", 19_000)
+    desk.now_ms = 20_000
+
+    assert desk.taken() == ["b19000"]
+    assert {name: route.meter.late for name, route in desk.routes.items()} == {"a": 1, "b": 0}
 
 
 def test_sessions_7_and_text_7_are_two() -> None:
