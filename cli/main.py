@@ -87,6 +87,24 @@ def cameras(
 
 
 @app.command()
+def probe(
+    url: Annotated[str, typer.Argument(help="Address of a camera, file or folder, as a CMS would name it.")],
+    fps: Annotated[float | None, typer.Option(min=0.01, max=60, help="Detections/s; default: the setting.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long to watch.")] = 6.0,
+    save: Annotated[Path | None, typer.Option(help="Write the last picture (JPEG) to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Watch a camera for some seconds: codec, size, rate, key frames, latency, what it would cost, what is wrong.
+
+    Exits with 1 and one sentence when it gives no picture. A password in the address is printed nowhere.
+    """
+    from cli import probe as probe_of
+
+    settings = ending.settings()
+    _finish(lambda: probe_of.run(url, settings, wanted_fps=fps, seconds=seconds, picture=save, as_json=as_json))
+
+
+@app.command()
 def evaluate(
     package: Annotated[Path | None, typer.Argument(help="A package; default: the demo's.")] = None,
     scenes: Annotated[int, typer.Option(help="Fresh scenes to look at.")] = 40,

@@ -32,6 +32,9 @@ def split_credentials(url: str) -> tuple[str, str]:
         _ = parts.port
     except ValueError as exc:
         raise UrlRefused("the URL cannot be parsed; expected something like rtsp://host:554/path") from exc
+    if parts.scheme == "synthetic":
+        # Before its `@` a test pattern has its size, not somebody's password.
+        return url, ""
     user, at, host = parts.netloc.rpartition("@")
     return (urlunsplit(parts._replace(netloc=host)), user) if at else (url, "")
 

@@ -73,8 +73,7 @@ def open_footage(source: str, settings: Settings, stop: Event) -> Footage:
     """
     scheme, is_url, rest = source.partition("://")
     if is_url and scheme.lower() != "file":
-        # Before its `@` a test pattern has its size, not somebody's password.
-        url, credentials = (source, "") if scheme.lower() == "synthetic" else split_credentials(source)
+        url, credentials = split_credentials(source)
         return Footage("live", _newest(_remote(url, credentials, settings, stop), stop, readable(url)))
     if source.isdecimal():
         return Footage("live", _newest(_webcam(int(source)), stop, f"webcam {source}"))

@@ -25,7 +25,7 @@ def camera(request: pytest.FixtureRequest) -> Iterator[RtspCamera]:
     camera.stop()
 
 
-H264 = ("libx264", {})
+H264: tuple[str, dict[str, str]] = ("libx264", {})
 #: A key frame each 0.4 s.
 OFTEN = ("libx264", {"x264-params": "repeat-headers=1:keyint=10:scenecut=0:bframes=0"})
 

@@ -105,7 +105,7 @@ def test_what_is_left_out_has_a_default() -> None:
         ({"snapshotUrl": "http://camera/s.jpg", "rtspUrl": None}, "http://camera/s.jpg", 1000),
         ({"snapshotUrl": "http://camera/s.jpg", "rtspUrl": ""}, "http://camera/s.jpg", 1000),
         ({"snapshotUrl": None, "snapshotInterval": 250}, "rtsp://camera/one", None),
-        ({"rtspUrl": "synthetic://forecourt"}, "synthetic://forecourt", None),
+        ({"rtspUrl": "synthetic://640x360@25"}, "synthetic://640x360@25", None),
         ({"rtspUrl": "file:///srv/media/a.mp4"}, "file:///srv/media/a.mp4", None),
         ({"rtspUrl": "a/b.mp4"}, "a/b.mp4", None),
     ],
