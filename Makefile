@@ -18,7 +18,7 @@ up: .venv/run.stamp ## the same without demo cameras and view: for your own came
 	@$(BIN)/detector up
 
 test: lint ## everything that must pass
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 test-fast: .venv/dev.stamp ## tests that start no process: seconds
 	$(BIN)/pytest tests/unit

@@ -24,9 +24,9 @@ ONE, TWO, THREE = (stream(f"synthetic://320x180@20?{i}") for i in range(3))
 
 
 def cells() -> list[psutil.Process]:
-    """Return the processes that read cameras for this one, oldest first."""
-    ours = psutil.Process().children(recursive=True)
-    return sorted((p for p in ours if p.parent() in ours), key=lambda process: process.pid)
+    """Return the processes that read cameras for this one: forked by its fork server, oldest first."""
+    grandchildren = [cell for child in psutil.Process().children() for cell in child.children()]
+    return sorted(grandchildren, key=lambda process: process.pid)
 
 
 @pytest.fixture(autouse=True)
