@@ -10,6 +10,7 @@ from typing import Any
 from capture.cell import Reading
 from contract import camera_states, nodes
 from contract.keys import Cam
+from contract.urls import redact
 
 #: Pictures per second are counted over so long at least.
 _COUNTED_S = 1.0
@@ -74,6 +75,6 @@ class Standings:
                 since_ms=standing.since_ms,
                 fps=round(standing.fps, 1),
                 code=trouble.code if trouble else None,
-                reason=trouble.text if trouble else None,
+                reason=redact(trouble.text) if trouble else None,
             )
         return said

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import secrets
 import shutil
 import socket
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract import clients
 from contract.errors import DetectorError
+from contract.settings import PREFIX
 
 _START_S = 10.0
+#: Where a running system says how its servers are reached; with their passwords, so for its owner's eyes alone.
+_ANNOUNCED = "servers.json"
+_NAMES = {"STATE_URL": "state_url", "FRAMES_URL": "frames_url"}
 
 
 class NoServer(DetectorError):
@@ -101,3 +109,26 @@ def frames(home: Path) -> Server:
     """Return the server of the newest frames: nothing of it is worth keeping, and it may forget the oldest."""
     options = ("appendonly no", 'save ""', "maxmemory 512mb", "maxmemory-policy volatile-ttl")
     return Server("frames", home / "frames", options)
+
+
+@contextmanager
+def announcement(home: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Let other commands of this user find the servers that the variables `env` name, for as long as it lasts."""
+    urls = {name: env[PREFIX + variable] for variable, name in _NAMES.items() if PREFIX + variable in env}
+    path = home / _ANNOUNCED
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(urls, file)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def announced(home: Path) -> dict[str, str]:
+    """Return the settings that name the servers of the system that runs in `home`; empty when none does."""
+    try:
+        found = json.loads((home / _ANNOUNCED).read_text())
+        return {name: str(found[name]) for name in _NAMES.values() if name in found}
+    except (OSError, ValueError, TypeError):
+        return {}

@@ -6,6 +6,7 @@ import importlib.metadata
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Annotated, NoReturn
 
 import typer
@@ -134,6 +135,24 @@ def list_settings() -> None:
     from cli import settings_table
 
     settings_table.show(ending.settings())
+
+
+@app.command()
+def status(
+    url: Annotated[
+        str | None, typer.Option(help="Address of the state server; default: as set, or as up has it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    watch: Annotated[bool, typer.Option(help="Look again every two seconds, until Ctrl-C.")] = False,
+) -> None:
+    """Show the cluster at a glance: processes, cameras, packages, rates, ages, and what is wrong.
+
+    Exits with 1 when a person must act, with 0 when all is well.
+    """
+    from cli.status import command
+
+    settings, stop = ending.settings(), ending.stop_on_signals() if watch else Event()
+    _finish(lambda: command.run(settings, url=url, as_json=as_json, watch=watch, stop=stop))
 
 
 @app.command()

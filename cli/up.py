@@ -7,7 +7,7 @@ from threading import Event
 
 from filelock import FileLock, Timeout
 
-from cli import stack
+from cli import embedded, stack
 from contract.errors import DetectorError
 from contract.settings import Settings
 
@@ -33,6 +33,7 @@ def run(settings: Settings, stop: Event) -> int:
         log.info("CMS: %s/   pictures: %s/camera/DISPLAY;CAMERA/image", system.url("ws"), system.url("http"))
         if settings.flower:
             log.info("Flower: http://127.0.0.1:%d/", settings.flower_port)
-        status = system.processes.watch(stop)
+        with embedded.announcement(settings.data_dir, system.env):
+            status = system.processes.watch(stop)
         log.info("stopping")
     return status

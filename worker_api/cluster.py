@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -107,10 +108,10 @@ class Cluster:
         fresh = [cam for cam, exists in zip(cams, there, strict=True) if exists]
         self.view = View.of(time.monotonic(), living, fresh)
 
-    async def sign(self, *, connections: int, relayed: int) -> None:
+    async def sign(self, *, relayed: int, **facts: Any) -> None:
         """Say that this gateway lives."""
         self._pulse.progress()
-        self.own = self._pulse.sign(done=relayed, connections=connections, relayed=relayed)
+        self.own = self._pulse.sign(done=relayed, relayed=relayed, **facts)
         pipe = self._state.pipeline(transaction=True)
         nodes.put(pipe, self._keys, self.own)
         await pipe.execute()

@@ -156,7 +156,10 @@ class Gateway:
         await self.cluster.look(sorted(cams))
 
     async def _sign(self) -> None:
-        await self.cluster.sign(connections=len(self.hub.connected), relayed=self.counters.relayed)
+        overloaded = {s.id: round(meter.overload.factor, 1) for s, meter in self.hub.metered() if meter.overload.factor}
+        await self.cluster.sign(
+            relayed=self.counters.relayed, connections=len(self.hub.connected), overloaded=overloaded
+        )
 
     async def _reap(self) -> None:
         reap = Reap(

@@ -8,9 +8,14 @@ from threading import Event
 import pytest
 from redis import Redis
 
+from capture.attempts import Trouble
+from capture.reader import Condition
+from capture.standing import Standings
 from contract import camera_states, nodes
 from contract.camera_states import CameraState
 from contract.keys import Cam
+from contract.problems import Code
+from contract.subscriptions import CameraPlan, Wanted
 from tests.integration.capture.conftest import Desk, snapshot
 from tests.integration.capture.http_camera import HttpCamera
 from tests.servers import eventually
@@ -53,3 +58,23 @@ def test_a_sign_says_how_many_pictures_come(desk: Desk, redis: Redis, http_camer
 
     assert found.fps < 20
     assert any(node.per_second > 0 for node in nodes.read(redis, desk.keys))
+
+
+def test_a_reason_holds_no_password(desk: Desk) -> None:
+    class Away:
+        plan = Wanted(1, {"d;1": desk.subscribe("d;1", snapshot("http://camera/"))}).cameras.popitem()[1]
+        condition = Condition("waiting", Trouble(Code.CAMERA_UNREACHABLE, "no rtsp://u:secret@host/"), 0.0)
+        alive_s, published, running, lost = 0.0, 0, True, False
+
+        def follow(self, plan: CameraPlan, fence: int) -> None: ...
+
+        def stop(self) -> None: ...
+
+        def abandon(self) -> None: ...
+
+    standings = Standings()
+    standings.follow(Away())
+
+    [said] = standings.facts([Away()]).values()
+
+    assert said["reason"] == "no rtsp://***@host/"

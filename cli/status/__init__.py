@@ -1,0 +1,1 @@
+"""`detector status`: the cluster at a glance."""
