@@ -11,7 +11,8 @@ from rich.console import Console
 
 #: In this order. Each prints its own tables.
 MEASUREMENTS = tuple(
-    f"benchmarks.{name}" for name in ("hot_path", "relay", "engine", "tree", "inspection", "loading", "system")
+    f"benchmarks.{name}"
+    for name in ("hot_path", "relay", "engine", "tree", "capture", "inspection", "loading", "system")
 )
 
 

@@ -33,10 +33,10 @@ def _md5(text: str) -> str:
 
 
 class HttpCamera:
-    """Serves `/snapshot.jpg` and `/video.mjpeg` with what its attributes say at that moment.
+    """Serves `/snapshot.jpg`, `/turning.jpg` and `/video.mjpeg` with what its attributes say at that moment.
 
     Attributes:
-        pictures: shown in turn; a snapshot is always the first of them.
+        pictures: shown in turn, by a stream each `interval_s`; `/snapshot.jpg` is always the first of them.
         status: answered instead of a picture unless it is 200.
         login: (user, password) that are asked for, or None. scheme: how: basic or digest.
         redirect: where all requests are sent, or "". heard: the Authorization headers that came.
@@ -51,6 +51,7 @@ class HttpCamera:
         self.login: tuple[str, str] | None = None
         self.scheme, self.redirect, self.clip, self.dribbling = "basic", "", b"", False
         self.heard: list[str] = []
+        self.interval_s = 0.04
         self.with_lengths, self.tagged, self.unmodified = True, False, 0
         self.connections = self.open = self.requests = 0
         self._server: ThreadingHTTPServer | None = None
@@ -119,6 +120,8 @@ class HttpCamera:
                     self._answer(200, camera.clip, ("Content-Type", "video/mp2t"))
                 elif self.path == "/video.mjpeg":
                     self._play()
+                elif self.path == "/turning.jpg":
+                    self._show(camera.pictures[camera.requests % len(camera.pictures)])
                 else:
                     self._show(camera.pictures[0])
 
@@ -154,7 +157,7 @@ class HttpCamera:
                     head = f"--cut\r\nContent-Type: image/jpeg\r\n{length}\r\n"
                     self.wfile.write(head.encode() + picture + b"\r\n")
                     number += 1
-                    time.sleep(0.04)
+                    time.sleep(camera.interval_s)
 
             def log_message(self, *_: Any) -> None:
                 pass

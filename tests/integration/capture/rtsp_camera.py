@@ -7,13 +7,15 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
 import av
+import numpy as np
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from capture.sources.synthetic import paint
 from contract.nodes import now_ms
@@ -70,6 +72,14 @@ def encode(
 
     H.264 and H.265 have a key frame each second; `options` go to the encoder.
     """
+    return encode_images([paint(number, width, height) for number in range(count)], codec, options)
+
+
+def encode_images(
+    images: Sequence[NDArray[np.uint8]], codec: str = "libx264", options: Mapping[str, str] | None = None
+) -> list[list[bytes]]:
+    """Return the RTP packets of each image, BGR and all of one shape."""
+    height, width, _ = images[0].shape
     tee = _Tee()
     muxer = av.open(tee, "w", format="rtp", options={"packetsize": "1400"}, buffer_size=4096)
     stream = cast("VideoStream", muxer.add_stream(codec, rate=FPS))
@@ -77,8 +87,8 @@ def encode(
     stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     stream.options = {**_OPTIONS[codec], **(options or {})}
     frames = []
-    for number in range(count):
-        frame = av.VideoFrame.from_ndarray(paint(number, width, height), format="bgr24")
+    for number, image in enumerate(images):
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         tee.packets = []
         for packet in stream.encode(frame):
