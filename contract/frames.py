@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from contract.clients import AnyPipeline
 from contract.errors import RecordInvalid
@@ -48,6 +49,7 @@ def fresh_ms(interval_ms: float) -> int:
 
 
 _PUT = Script("put_frame.lua")
+_FRESH = Script("fresh.lua")
 
 
 def put(redis: Redis, keys: Keys, frame: Frame, ttl_ms: int) -> bool:
@@ -90,3 +92,17 @@ def get_many(redis: Redis, keys: Keys, cams: Sequence[Cam]) -> list[Frame | None
     for cam in cams:
         queue_get(pipe, keys, cam)
     return [decode(keys, cam, raw) for cam, raw in zip(cams, pipe.execute(), strict=True)]
+
+
+def fresh(redis: Redis, keys: Keys, cams: Sequence[Cam]) -> frozenset[Cam]:
+    """Return which of the cameras have a fresh frame, in one step."""
+    return _those(cams, _FRESH(redis, [keys.frame(cam) for cam in cams], []))
+
+
+async def fresh_async(redis: AsyncRedis, keys: Keys, cams: Sequence[Cam]) -> frozenset[Cam]:
+    """Do the same for asyncio."""
+    return _those(cams, await _FRESH.run(redis, [keys.frame(cam) for cam in cams], []))
+
+
+def _those(cams: Sequence[Cam], there: Sequence[int]) -> frozenset[Cam]:
+    return frozenset(cam for cam, is_there in zip(cams, there, strict=True) if is_there)

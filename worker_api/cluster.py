@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from contract import camera_states, nodes
+from contract import camera_states, frames, nodes
 from contract.camera_states import CameraState
 from contract.keys import Cam, Keys, PipelineId
 from contract.nodes import Node, Pulse
@@ -100,12 +100,7 @@ class Cluster:
         if not self.view.fresh(time.monotonic()):
             self._steady_since_s = time.monotonic()
         living = await nodes.read_async(self._state, self._keys)
-        pipe = self._frames.pipeline(transaction=False)
-        pipe.ping()
-        for cam in cams:
-            pipe.exists(self._keys.frame(cam))
-        _, *there = await pipe.execute()
-        fresh = [cam for cam, exists in zip(cams, there, strict=True) if exists]
+        fresh = await frames.fresh_async(self._frames, self._keys, cams)
         self.view = View.of(time.monotonic(), living, fresh)
 
     async def sign(self, *, relayed: int, **facts: Any) -> None:

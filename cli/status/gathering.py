@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from redis import Redis
 
-from contract import camera_states, clients, nodes, problems, results, subscriptions
+from contract import camera_states, clients, frames, nodes, problems, results, subscriptions
 from contract.camera_states import CameraState
 from contract.errors import DetectorError, RecordInvalid
 from contract.keys import Cam, Keys, PipelineId
@@ -73,15 +73,15 @@ def gather(settings: Settings) -> Cluster:
         Unreachable: one of them does not answer.
     """
     keys = Keys(settings.key_prefix)
-    with clients.connect(settings.state, "status") as state, clients.connect(settings.frames, "status") as frames:
+    with clients.connect(settings.state, "status") as state, clients.connect(settings.frames, "status") as server:
         try:
-            return _gather(state, frames, keys)
+            return _gather(state, server, keys)
         except clients.Down:
             hint = "is DETECTOR_STATE_URL right?" if settings.state_url else "does `detector up` run in this folder?"
             raise Unreachable(f"the servers cannot be reached; {hint} Otherwise set DETECTOR_STATE_URL") from None
 
 
-def _gather(state: Redis, frames: Redis, keys: Keys) -> Cluster:
+def _gather(state: Redis, frames_server: Redis, keys: Keys) -> Cluster:
     wanted, living = subscriptions.read(state, keys), nodes.read(state, keys)
     cams = sorted(wanted.cameras)
     pipe = state.pipeline(transaction=False)
@@ -93,17 +93,12 @@ def _gather(state: Redis, frames: Redis, keys: Keys) -> Cluster:
         pipe.hget(keys.lease(cam), "owner")
     (seconds, micros), kept, failures, told, *owners = pipe.execute()
     at_ms = int(seconds) * 1000 + int(micros) // 1000
-    there = frames.pipeline(transaction=False)
-    there.ping()
-    for cam in cams:
-        there.exists(keys.frame(cam))
-    fresh = frozenset(cam for cam, exists in zip(cams, there.execute()[1:], strict=True) if exists)
     return Cluster(
         at_ms=at_ms,
         wanted=wanted,
         living=living,
         cameras=camera_states.of(living),
-        fresh=fresh,
+        fresh=frames.fresh(frames_server, keys, cams),
         holders={cam: owner.decode() for cam, owner in zip(cams, owners, strict=True) if owner},
         versions=nodes.versions(living),
         rates=_rates(state, keys, at_ms),
