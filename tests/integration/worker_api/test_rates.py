@@ -144,6 +144,7 @@ def test_who_gets_far_too_few_results_is_told_once_and_by_how_much(
     assert camera["dropped"]["superseded"] > 50
     assert camera["pipelineVersion"] == "abc"
     assert camera["frameAge"]["p50"] < 5
+    eventually(lambda: [n for n in nodes.read(redis, keys) if n.facts.get("overloaded", {}).get("d1;c1", 0) > 3])
     # Once; what is suppressed counts as a result too.
     before = cluster.seq
     running(second, 1.0, lambda: cluster.seq > before + 20, within_s=10)
