@@ -129,6 +129,14 @@ def token(
     _finish(lambda: tokens_of.run(name, ending.settings()))
 
 
+@app.command()
+def asyncapi() -> None:
+    """Print the CMS protocol as an AsyncAPI 3.0 document: what gateways serve at /asyncapi.json."""
+    from cli import asyncapi as asyncapi_of
+
+    _finish(asyncapi_of.run)
+
+
 @app.command(name="settings")
 def list_settings() -> None:
     """List every setting: its variable, what it is, its default, its value here."""

@@ -21,10 +21,10 @@ from worker_api.connection import Connection
 from worker_api.entry import Entry
 from worker_api.gateway import Gateway
 from worker_api.tokens import SUBPROTOCOL
+from worker_api.version import VERSION
 
 log = logging.getLogger(__name__)
 
-VERSION = "0.1.0"
 _TRY_LATER = 1013
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from contract.errors import RecordInvalid
-from worker_api import exposition
+from worker_api import asyncapi, exposition
 from worker_api.gateway import Gateway
 from worker_api.outage import AWAY
 
@@ -40,6 +40,7 @@ class About(BaseModel):
     version: str
     protocol: str
     docs: str
+    messages: str
 
 
 def gateway_of(request: Request) -> Gateway:
@@ -49,7 +50,9 @@ def gateway_of(request: Request) -> Gateway:
 
 
 def _answers(status: int, description: str) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Detail, "description": description}}
+    # Not `model`: FastAPI would take an error for the kind of content that the path has when all is well.
+    content = {"application/json": {"schema": Detail.model_json_schema()}}
+    return {status: {"content": content, "description": description}}
 
 
 #: For the schema, where tokens are set.
@@ -61,15 +64,35 @@ _IMAGE: dict[int | str, dict[str, Any]] = {
     **_answers(503, "the server that holds the pictures is away"),
 }
 
+#: Not a parameter of the function: whatever it is, it is no 422, which FastAPI would add to the schema.
+_SUBSCRIPTION = {
+    "name": "subscription_id",
+    "in": "path",
+    "required": True,
+    "description": "displayIdentifier;cameraIdentifier",
+    "schema": {"type": "string"},
+    "example": "display-001;cam-001",
+}
+#: A WebSocket handshake is a GET, so what it may be answered belongs to this path.
+_HANDSHAKE: dict[int | str, dict[str, Any]] = {
+    101: {"description": "to a WebSocket handshake: the CMS protocol begins, see /asyncapi.json"},
+    **_answers(403, "to the handshake of a web page: its origin may not connect"),
+    **_answers(503, "to a handshake: no more connections at the moment; Retry-After says when to try again"),
+}
+
 
 @router.head("/camera/{subscription_id:path}/image", include_in_schema=False)
-@router.get("/camera/{subscription_id:path}/image", response_class=Response, responses=_IMAGE, tags=["cameras"])
-async def image(
-    request: Request, subscription_id: Annotated[str, Path(description="displayIdentifier;cameraIdentifier")]
-) -> Response:
+@router.get(
+    "/camera/{subscription_id:path}/image",
+    response_class=Response,
+    responses=_IMAGE,
+    openapi_extra={"parameters": [_SUBSCRIPTION]},
+    tags=["cameras"],
+)
+async def image(request: Request) -> Response:
     """Return the newest picture of a subscription's camera, full and uncropped."""
     try:
-        frame = await gateway_of(request).newest_frame(subscription_id)
+        frame = await gateway_of(request).newest_frame(request.path_params["subscription_id"])
     except RecordInvalid as exc:
         log.warning("an image cannot be served: %s", exc)
         frame = None
@@ -111,7 +134,13 @@ async def metrics(request: Request) -> PlainTextResponse:
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@router.get("/", tags=["operation"])
+@router.get("/asyncapi.json", tags=["operation"])
+async def messages() -> dict[str, Any]:
+    """Return every message of the CMS protocol, with schemas and examples, as an AsyncAPI 3.0 document."""
+    return asyncapi.document()
+
+
+@router.get("/", responses=_HANDSHAKE, tags=["operation"])
 async def about(request: Request) -> About:
     """Return what this is: a CMS speaks WebSocket at this same path."""
     return About(
@@ -119,4 +148,5 @@ async def about(request: Request) -> About:
         version=request.app.version,
         protocol="WebSocket on this path: subscribe, unsubscribe, requestState, setSessionId, setSubscriptions",
         docs="/docs",
+        messages="/asyncapi.json",
     )

@@ -23,7 +23,16 @@ from worker_api import tokens
 from worker_api.sockets import REQUEST_S, SPARE
 
 OLD, NEW, WRONG = tokens.new(), tokens.new(), tokens.new()
-GUARDED = ["/", "/metrics", "/docs", "/openapi.json", "/camera/d1;c1/image", "/camera/d1%3Bc1/image", "/nowhere"]
+GUARDED = [
+    "/",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+    "/asyncapi.json",
+    "/camera/d1;c1/image",
+    "/camera/d1%3Bc1/image",
+    "/nowhere",
+]
 
 
 def bearer(token: str) -> dict[str, str]:

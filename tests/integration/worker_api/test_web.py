@@ -120,6 +120,6 @@ def test_the_root_says_what_this_is_and_the_schema_what_it_can(gateway: Gateway)
 
     paths = httpx.get(f"{gateway.http}/openapi.json").json()["paths"]
 
-    assert set(paths) == {"/", "/health", "/ready", "/metrics", "/camera/{subscription_id}/image"}
-    assert {"200", "404", "503"} <= set(paths["/camera/{subscription_id}/image"]["get"]["responses"])
+    assert set(paths) == {"/", "/health", "/ready", "/metrics", "/asyncapi.json", "/camera/{subscription_id}/image"}
+    assert set(paths["/camera/{subscription_id}/image"]["get"]["responses"]) == {"200", "404", "503"}
     assert {"200", "503"} <= set(paths["/ready"]["get"]["responses"])
