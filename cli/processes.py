@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import logging
 import os
 import signal
@@ -28,10 +29,12 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _end_with_parent() -> None:
-    """Ask Linux to end this child when its parent is gone, however it went."""
+def _end_with_parent(parent: int) -> None:
+    """Ask Linux to end this child when its `parent` is gone, however it went; also if it went just now."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 @dataclass(slots=True)
@@ -64,7 +67,7 @@ class Child:
             stdout=self.output,
             stderr=self.output,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=functools.partial(_end_with_parent, os.getpid()),
         )
         if self.stdin is not None and self.process.stdin is not None:
             with self.process.stdin as pipe:

@@ -13,9 +13,9 @@ from tests.integration.worker_api.gateways import Cms, Gateway
 from tests.servers import RedisServer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway(server: RedisServer) -> Iterator[Gateway]:
-    """One gateway for all tests that leave it alive."""
+    """One gateway for all tests of a file that leave it alive; other rooms' tests must not meet it on their server."""
     with Gateway(state_url=server.url) as running:
         _ = running.port
         yield running
