@@ -129,6 +129,27 @@ def token(
     _finish(lambda: tokens_of.run(name, ending.settings()))
 
 
+@app.command(name="protocol-test")
+def protocol_test(
+    url: Annotated[str, typer.Argument(help="Address of a worker or gateway: ws://host:8000/ or wss://…")],
+    camera: Annotated[str | None, typer.Option(help="A camera that shows what the package detects.")] = None,
+    model: Annotated[str | None, typer.Option(help="A package for it, as the worker finds it.")] = None,
+    token: Annotated[str | None, typer.Option(help="Bearer token, where one is needed.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Judge a worker, this one or another, by each rule of the CMS protocol, and say why it fails.
+
+    Exits with 1 when a rule is broken. Without a camera and a package, what is detected cannot be judged.
+    Rules marked "ours" are not in the older protocol: a worker that says nothing about them does not fail them.
+    """
+    from cli.conformance import command
+    from cli.conformance.lab import Target
+
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    target = Target(url, headers, camera=camera, model=model)
+    _finish(lambda: command.run(target, as_json=as_json))
+
+
 @app.command()
 def asyncapi() -> None:
     """Print the CMS protocol as an AsyncAPI 3.0 document: what gateways serve at /asyncapi.json."""

@@ -32,7 +32,7 @@ def guarded(server: RedisServer) -> Iterator[Gateway]:
 
 def explore(gateway: Gateway, folder: Path, *options: str) -> None:
     """Let schemathesis try all that the gateway's OpenAPI document offers; fail with what it says is wrong."""
-    command = [Path(sys.executable).with_name("schemathesis"), "run", f"{gateway.http}/openapi.json", "--no-color"]
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{gateway.http}/openapi.json", "--no-color"]
     # A 503 is an answer like others; a 500 is in no document, so another check finds it.
     limits = ["--max-examples", "12", "--seed", "1", "--exclude-checks", "not_a_server_error"]
     done = subprocess.run([*command, *limits, *options], cwd=folder, capture_output=True, text=True, check=False)
