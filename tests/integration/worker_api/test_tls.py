@@ -90,7 +90,8 @@ def test_our_own_clients_come_in_over_tls(shown: Shown) -> None:
         stack.url("ws"), [], Event(), time.monotonic() + 10, headers=stack.headers, tls=stack.tls()
     )
 
-    assert "capture" in missing or "Redis" in missing  # Details, so with a token.
+    # Details, so with a token; which ones depends on who gave a sign of life to this server before.
+    assert any(word in missing for word in ("capture", "worker", "Redis"))
     assert next(message for message in messages if message)["type"] == "stateReport"
     shown.put("second")
     eventually(lambda: shown.shows("second"))
