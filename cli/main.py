@@ -129,6 +129,27 @@ def token(
     _finish(lambda: tokens_of.run(name, ending.settings()))
 
 
+@app.command()
+def cms(
+    url: Annotated[str | None, typer.Argument(help="Address of a gateway; default: this machine's, as set.")] = None,
+    token: Annotated[str | None, typer.Option(help="Bearer token, where one is needed.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the conversation to this file, passwords included.")
+    ] = None,
+    replay: Annotated[Path | None, typer.Option(help="First say again what the CMS says in this file.")] = None,
+    fast: Annotated[bool, typer.Option(help="Replay without the pauses.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each message as one line of JSON.")] = False,
+) -> None:
+    """Be a CMS: take commands from the terminal or a script (help lists them), show what comes back.
+
+    Exits with 1 and one sentence when nobody answers, or a script's line is wrong or waits in vain.
+    """
+    from cli.cms import shell
+
+    address = url or f"ws://127.0.0.1:{ending.settings().port}/"
+    _finish(lambda: shell.run(address, token=token, record=record, replay=replay, fast=fast, as_json=as_json))
+
+
 @app.command(name="protocol-test")
 def protocol_test(
     url: Annotated[str, typer.Argument(help="Address of a worker or gateway: ws://host:8000/ or wss://…")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from cli.packages.texts import readable
 
 #: Detections per second are counted over this long.
 _WINDOW_S = 5.0
@@ -45,7 +48,11 @@ class View:
         self._trouble = ""
 
     def take(self, message: Mapping[str, Any]) -> None:
-        """Note one message of the gateway."""
+        """Note one message of the gateway; one that is not as the protocol has it is left out."""
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
+            self._take(message)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
         match message.get("type"):
             case "imageDetection":
                 self._detection(message)
@@ -59,10 +66,12 @@ class View:
                     self._trouble = str(message.get("error"))
 
     def _detection(self, message: Mapping[str, Any]) -> None:
-        row = self._rows.setdefault(message["subscriptionIdentifier"], Row())
+        detection = message["data"]["detection"]
+        captured_s = datetime.fromisoformat(message["timestamp"]).timestamp()
+        row = self._rows.setdefault(str(message["subscriptionIdentifier"]), Row())
         row.arrived_s.append(time.monotonic())
-        row.captured_s = datetime.fromisoformat(message["timestamp"]).timestamp()
-        row.detection = message["data"]["detection"]
+        row.captured_s = captured_s
+        row.detection = {**detection, "confidence": float(detection["confidence"])}
         row.trouble = ""
         self.seen += row.detection.get("class") != "none"
 
@@ -71,7 +80,7 @@ class View:
         self._usage = f"cpu {message['cpuUsage']:.0f} %   memory {message['memoryUsage']:.0f} %"
         self._usage += "" if gpu is None else f"   gpu {gpu:.0f} %"
         for connection in message["cameraConnections"]:
-            row = self._rows.setdefault(connection["subscriptionIdentifier"], Row())
+            row = self._rows.setdefault(str(connection["subscriptionIdentifier"]), Row())
             row.online = connection["online"]
 
     def __rich__(self) -> RenderableType:
@@ -83,10 +92,10 @@ class View:
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("trouble", ratio=1, style="yellow")
         for name, row in sorted(self._rows.items()):
-            table.add_row(*self._cells(name, row))
+            table.add_row(*(Text(readable(cell, 120)) for cell in self._cells(name, row)))
         waiting = not any(row.detection for row in self._rows.values())
         note = "loading the models; the first detections come in some seconds" if waiting else self._trouble
-        return Group(Text(self.head), Text(f"{self._usage}   {note}", style="dim"), Text(), table)
+        return Group(Text(self.head), Text(f"{self._usage}   {readable(note, 120)}", style="dim"), Text(), table)
 
     @staticmethod
     def _cells(name: str, row: Row) -> list[str]:

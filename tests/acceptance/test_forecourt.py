@@ -182,6 +182,15 @@ def test_the_program_in_the_readme_prints_detections(system: System, cameras: Ca
     assert {message["type"] for message in told} == {"stateReport", "imageDetection"}
 
 
+def test_the_conformance_check_finds_nothing_wrong(system: System, cameras: Cameras) -> None:
+    command = [sys.executable, "-m", "cli.main", "protocol-test", f"ws://127.0.0.1:{system.port}/", "--json"]
+    live = ["--camera", cameras.urls["cam1"], "--model", "forecourt.mpta"]
+    done = subprocess.run([*command, *live], capture_output=True, text=True, check=False)
+
+    assert {r["rule"]: r["reason"] for r in json.loads(done.stdout)["rules"] if r["status"] != "pass"} == {}
+    assert done.returncode == 0
+
+
 def test_flower_shows_the_detection_tasks(system: System) -> None:
     def metrics() -> str:
         try:
