@@ -30,10 +30,22 @@ class Foreign:
         beat_s: from one heartbeat to the next.
         always_online: says so of every camera.
         broken_time: writes its timestamps as the older worker did.
+        null_crops: reports crop fields of whole frames too.
+        keeps_sessions: a session, once set, is never cleared.
     """
 
-    def __init__(self, *, beat_s: float = 2.0, always_online: bool = False, broken_time: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        beat_s: float = 2.0,
+        always_online: bool = False,
+        broken_time: bool = False,
+        null_crops: bool = False,
+        keeps_sessions: bool = False,
+    ) -> None:
         self._beat_s, self._always_online, self._broken_time = beat_s, always_online, broken_time
+        self._keeps_sessions = keeps_sessions
+        self._crop = dict.fromkeys(("cropX1", "cropY1", "cropX2", "cropY2")) if null_crops else {}
         self._wanted: dict[str, Message] = {}
         self._owners: dict[str, ServerConnection] = {}
         self._sessions: dict[str, Any] = {}
@@ -79,7 +91,7 @@ class Foreign:
             self._wanted.pop(payload["subscriptionIdentifier"], None)
         elif kind == "requestState":
             socket.send(json.dumps(self._report()))
-        elif kind == "setSessionId":
+        elif kind == "setSessionId" and (payload["sessionId"] is not None or not self._keeps_sessions):
             self._sessions[payload["displayIdentifier"]] = payload["sessionId"]
         elif kind == "patchSession":
             done = {"sessionId": message["sessionId"], "success": True, "message": "ok"}
@@ -111,6 +123,7 @@ class Foreign:
             {
                 **{key: payload[key] for key in ("subscriptionIdentifier", "modelId", "modelName")},
                 "online": self._always_online or self._gives_pictures(name),
+                **self._crop,
                 **{key: value for key, value in payload.items() if key.startswith("crop")},
             }
             for name, payload in list(self._wanted.items())

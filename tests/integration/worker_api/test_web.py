@@ -16,6 +16,7 @@ from contract.keys import Keys
 from contract.nodes import Pulse, Role
 from tests.integration.worker_api.gateways import Cms, Gateway, add_result, stored
 from tests.servers import eventually
+from worker_api import asyncapi
 
 
 def metrics(gateway: Gateway) -> list[Metric]:
@@ -117,6 +118,8 @@ def test_metrics_tell_of_each_process_and_camera(cms: Cms, gateway: Gateway, red
 
 def test_the_root_says_what_this_is_and_the_schema_what_it_can(gateway: Gateway) -> None:
     assert "WebSocket" in httpx.get(gateway.http).json()["protocol"]
+
+    assert httpx.get(f"{gateway.http}/asyncapi.json").json() == asyncapi.document()
 
     paths = httpx.get(f"{gateway.http}/openapi.json").json()["paths"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from worker_api.messages import ImageDetection, examples, heartbeat, incoming, o
 from worker_api.protocol import parse, wish_of
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "asyncapi.json"
+PAGE = COMMITTED.with_name("protocol.md").read_text(encoding="utf-8")
 DOCUMENT = asyncapi.document()
 MESSAGES = DOCUMENT["components"]["messages"]
 
@@ -161,3 +163,28 @@ def test_every_field_says_what_it_is() -> None:
     for name, schema in DOCUMENT["components"]["schemas"].items():
         for field, content in schema.get("properties", {}).items():
             assert "const" in content or "$ref" in content or content.get("description"), f"{name}.{field}"
+
+
+def test_the_page_names_every_message_field_and_code() -> None:
+    words = set(re.findall(r"`([A-Za-z0-9_]+)`", PAGE))
+    fields = {name for schema in DOCUMENT["components"]["schemas"].values() for name in schema.get("properties", {})}
+
+    kinds = {name.split(".")[1] for name in MESSAGES}
+    assert (fields | kinds | set(Code)) - {"type", "payload"} <= words
+
+
+def test_the_conversation_on_the_page_is_what_the_document_says() -> None:
+    block = PAGE.partition("```text\n")[2].partition("```")[0]
+    spoken = [line.split("  {", 1) for line in block.splitlines()]
+
+    assert len(spoken) > 10
+    for who, text in spoken:
+        message = json.loads("{" + text)
+        side = "fromCms" if "CMS" in who else "toCms"
+        judge(message, MESSAGES[f"{side}.{message['type']}"]["payload"])
+
+
+def test_settings_on_the_page_exist() -> None:
+    named = set(re.findall(r"DETECTOR_([A-Z_]+)", PAGE))
+
+    assert {name.lower() for name in named} <= Settings.model_fields.keys()
