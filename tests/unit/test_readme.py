@@ -22,7 +22,7 @@ def test_the_settings_table_is_that_of_the_code() -> None:
 
 
 def test_every_detector_command_named_there_exists() -> None:
-    named = set(re.findall(r"`(?:\.venv/bin/)?detector ([a-z]+)", README))
+    named = set(re.findall(r"`(?:\.venv/bin/)?detector ([a-z][a-z-]*)", README))
 
     assert named
     assert named <= set(getattr(get_command(app), "commands", {}))
