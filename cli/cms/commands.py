@@ -13,10 +13,10 @@ HELP = """\
 subscribe DISPLAY CAMERA MODEL URL [FIELD=VALUE …]   an address that ends in .jpg is a snapshotUrl, others rtspUrl
 unsubscribe DISPLAY CAMERA
 session DISPLAY ID                                   a number, a text, or null for none
-state                                                ask for a state report
+state                                                ask for a state report, and show it
 send JSON                                            any message, as it is
 wait SECONDS                                         go on listening
-until TYPE [SECONDS]                                 wait for a message of this type (10 s), or fail
+until TYPE [SECONDS]                                 wait (10 s) for such a message since the last command, or fail
 reports on|off                                       show heartbeats too, or not (off)
 view                                                 a live table, until Enter
 help, quit

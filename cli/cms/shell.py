@@ -66,9 +66,11 @@ class Shell:
         self._line, self._view, self._recorder, self._stop = line, view, recorder, stop
         self._as_json = as_json
         self._reports = as_json
+        self._asked = False
         self._viewing = False
         self._wishes = Wishes()
         self._news = Condition()
+        #: What came since something was said, or waited for, by type.
         self._counts: dict[str, int] = {}
         self._console = Console(highlight=False, soft_wrap=True)
         self._notes = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -108,8 +110,11 @@ class Shell:
     def say(self, message: Message) -> None:
         """Send a message, now or with the next connection."""
         self._wishes.follow(message)
+        self._asked |= message.get("type") == "requestState"
         if self._recorder:
             self._recorder.note("cms", message)
+        with self._news:
+            self._counts.clear()
         if not self._line.send(message):
             self._note(
                 f"no connection ({readable(self._line.trouble)}); subscriptions and sessions follow with the next"
@@ -162,8 +167,7 @@ class Shell:
     def _await(self, kind: str, within_s: float) -> None:
         until_s = time.monotonic() + within_s
         with self._news:
-            before = self._counts.get(kind, 0)
-            while self._counts.get(kind, 0) == before and not self._stop.is_set():
+            while not self._counts.pop(kind, 0) and not self._stop.is_set():
                 left_s = until_s - time.monotonic()
                 if left_s <= 0:
                     raise NothingCame(f"no {readable(kind, 40)} within {within_s:g} s")
@@ -180,8 +184,12 @@ class Shell:
             self._viewing = False
 
     def _show(self, message: Message) -> None:
-        if self._viewing or (message.get("type") == "stateReport" and not self._reports):
+        if self._viewing:
             return
+        if message.get("type") == "stateReport":
+            if not self._reports and not self._asked:
+                return
+            self._asked = False
         if self._as_json:
             sys.stdout.write(json.dumps(message) + "\n")
             sys.stdout.flush()

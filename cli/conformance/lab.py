@@ -66,7 +66,7 @@ class Lab:
         self.target = target
         self.live = target.camera is not None and target.model is not None
         self.peers: list[Peer] = []
-        #: Names that no other run and no other CMS uses.
+        #: Part of names that no other run and no other CMS uses.
         self.run = secrets.token_hex(3)
         self.idle = self._dial()
 
@@ -88,8 +88,15 @@ class Lab:
 
     @contextmanager
     def peer(self) -> Iterator[Peer]:
-        """A CMS that is connected; what it subscribed is ended with it."""
-        peer = self._dial()
+        """A CMS that is connected.
+
+        Raises:
+            Broken: the worker, which was there when all this began, lets nobody in any more.
+        """
+        try:
+            peer = self._dial()
+        except Unreachable as exc:
+            raise Broken(f"there is {exc}; it was there before") from None
         try:
             yield peer
         finally:

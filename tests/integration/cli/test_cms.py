@@ -77,8 +77,9 @@ def test_names_from_the_wire_move_no_cursor(gateway: Gateway, redis: Redis) -> N
     assert redis.ping()
     name = "wall;[bold]\x1b[2J"
     script = f"send {json.dumps({'type': 'subscribe', 'payload': {'subscriptionIdentifier': name}})}\nuntil error\n"
-    done = cms(address(gateway), script)
+    done = cms(address(gateway), f"until stateReport\n{script}state\nuntil stateReport\nwait 0.2\n")
 
+    assert done.stdout.count("stateReport") == 1  # The one that was asked for.
     assert "[bold]\\x1b[2J" in done.stdout
     assert "\x1b" not in done.stdout
 

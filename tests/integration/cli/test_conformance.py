@@ -50,14 +50,14 @@ def test_a_worker_of_somebody_else_is_not_judged_by_rules_of_ours() -> None:
     assert {rule.name for rule in RULES} - ours == found["pass"].keys() - ours
 
 
-def test_a_worker_that_breaks_five_rules_is_told_which() -> None:
-    wrong = {"always_online": True, "broken_time": True, "null_crops": True, "keeps_sessions": True}
+def test_a_worker_that_breaks_six_rules_is_told_which() -> None:
+    wrong = {"always_online": True, "broken_time": True, "null_crops": True, "keeps_sessions": True, "fragile": True}
     with Foreign(beat_s=5.0, **wrong).running() as url:
         status, found = judged(url, *LIVE)
 
     assert status == 1
-    times = {"heartbeat.rhythm", "detection.timestamp"}
-    assert found["fail"].keys() == times | {"online.dark_camera", "subscribe.crop", "session.bound"}
+    times, others = {"heartbeat.rhythm", "detection.timestamp"}, {"session.bound", "malformed.survived"}
+    assert found["fail"].keys() == times | others | {"online.dark_camera", "subscribe.crop"}
     assert "5.0 s" in found["fail"]["heartbeat.rhythm"]
     assert "127.0.0.1:9" in found["fail"]["online.dark_camera"]
     assert "%fZ" in found["fail"]["detection.timestamp"]

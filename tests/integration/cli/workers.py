@@ -32,6 +32,7 @@ class Foreign:
         broken_time: writes its timestamps as the older worker did.
         null_crops: reports crop fields of whole frames too.
         keeps_sessions: a session, once set, is never cleared.
+        fragile: hangs up when a message is not JSON.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Foreign:
         broken_time: bool = False,
         null_crops: bool = False,
         keeps_sessions: bool = False,
+        fragile: bool = False,
     ) -> None:
         self._beat_s, self._always_online, self._broken_time = beat_s, always_online, broken_time
-        self._keeps_sessions = keeps_sessions
+        self._keeps_sessions, self._fragile = keeps_sessions, fragile
         self._crop = dict.fromkeys(("cropX1", "cropY1", "cropX2", "cropY2")) if null_crops else {}
         self._wanted: dict[str, Message] = {}
         self._owners: dict[str, ServerConnection] = {}
@@ -79,7 +81,10 @@ class Foreign:
             try:
                 message = json.loads(text)
                 self._obey(socket, message["type"], message)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except ValueError:
+                if self._fragile:
+                    return
+            except (KeyError, TypeError, AttributeError):
                 continue
 
     def _obey(self, socket: ServerConnection, kind: str, message: Message) -> None:
