@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 
 from capture.errors import SourceEnded, SourceFailed, SourceRefused
-from capture.pacing import LONGEST_WAIT_S, backoff
+from capture.pacing import LONGEST_WAIT_S
+from contract.backoff import backoff
 from contract.problems import Code
 
 #: A running camera that comes back within this time is nobody's business but the log's.
@@ -38,7 +39,7 @@ class Attempts:
 
     def forget(self) -> None:
         """Begin anew: somebody wants the camera again."""
-        self._waits = backoff(self._first_s)
+        self._waits = backoff(self._first_s, longest_s=LONGEST_WAIT_S)
         self._failures = 0
         self._since_s = 0.0
         self._given_up = False

@@ -1,9 +1,6 @@
-"""When: which pictures are published, and how long to wait before a camera is tried again."""
+"""When: which pictures are published."""
 
 from __future__ import annotations
-
-import random
-from collections.abc import Iterator
 
 LONGEST_WAIT_S = 30.0
 #: Weight of the newest distance between two pictures in their mean.
@@ -32,15 +29,3 @@ class Pacer:
         # Late by less than a period: made up for, so that the average holds. By more: there was a gap, begin anew.
         self._next_s = (self._next_s if now_s - self._next_s <= period_s else now_s) + period_s
         return True
-
-
-def backoff(first_s: float, factor: float = 2.0, longest_s: float = LONGEST_WAIT_S) -> Iterator[float]:
-    """Yield waits in seconds, doubling up to `longest_s`, each cut by up to half at random.
-
-    The randomness keeps 50 cameras from reconnecting in one instant after a switch reboots.
-    Source: "equal jitter" in M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
-    """
-    wait = min(first_s, longest_s)
-    while True:
-        yield wait * random.uniform(0.5, 1.0)
-        wait = min(wait * factor, longest_s)

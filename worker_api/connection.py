@@ -25,7 +25,7 @@ from worker_api.messages import (
     Subscribe,
     Unsubscribe,
 )
-from worker_api.outage import AWAY, backoff
+from worker_api.outage import AWAY, waiting
 from worker_api.protocol import Refused, Wish, parse, wish_of
 from worker_api.sets import Assign
 
@@ -218,7 +218,7 @@ class Connection:
                 await self._changes.join()
 
     async def _stored(self, changes: list[Change]) -> list[str | None]:
-        told, waits = False, backoff()
+        told, waits = False, waiting()
         while True:
             try:
                 return await self._gateway.registry.apply(changes)

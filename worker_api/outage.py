@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterator
 
 from contract import clients
+from contract.backoff import backoff
 
 log = logging.getLogger(__name__)
 
 #: What waiting cures: a server that is away, or that for now takes no writes.
 AWAY = clients.Down
+#: The longest wait for it: a gateway that notices late has blind displays.
+_LONGEST_S = 2.0
 
 
 def obey_cancellation() -> None:
@@ -26,17 +28,14 @@ def obey_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-def backoff(first_s: float = 0.1, factor: float = 2.0, longest_s: float = 2.0) -> Iterator[float]:
-    """Yield waits in seconds, doubling up to `longest_s`, each cut by up to half at random."""
-    wait_s = first_s
-    while True:
-        yield wait_s * random.uniform(0.5, 1.0)
-        wait_s = min(wait_s * factor, longest_s)
+def waiting() -> Iterator[float]:
+    """Yield the waits in seconds until the server is tried again."""
+    return backoff(0.1, longest_s=_LONGEST_S)
 
 
 async def keep_doing(step: Callable[[], Awaitable[None]], what: str, every_s: float = 0.0) -> None:
     """Call `step` for ever, with `every_s` between two calls; while the server is away, wait longer and longer."""
-    waits = backoff()
+    waits = waiting()
     away = False
     while True:
         try:
@@ -50,5 +49,5 @@ async def keep_doing(step: Callable[[], Awaitable[None]], what: str, every_s: fl
             continue
         if away:
             log.info("%s: the server is back", what)
-            away, waits = False, backoff()
+            away, waits = False, waiting()
         await asyncio.sleep(every_s)

@@ -128,3 +128,19 @@ def test_a_new_wish_reaches_a_camera_in_its_process(desk: Desk) -> None:
 
     eventually(lambda: desk.seen(other))
     assert len(cells()) == 1
+
+
+@pytest.mark.usefixtures("capture")
+def test_a_camera_that_ends_its_process_again_and_again_waits_longer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capture.daemon._LOST_WAIT_S", 1000.0)
+    # It never plays, so nothing says that it is well again.
+    desk.subscribe("d;1", stream("rtsp://127.0.0.1:1/none"))
+    for _ in range(2):
+        eventually(cells)[0].kill()
+        eventually(lambda: cells() == [])
+
+    read(desk, ONE)
+
+    assert len(cells()) == 1

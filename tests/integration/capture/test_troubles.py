@@ -206,3 +206,12 @@ def test_readers_outlive_the_server(desk: Desk, http_camera: HttpCamera, server:
         eventually(lambda: desk.frame(source.cam))
 
     assert http_camera.connections == 1
+
+
+def test_who_stops_wanting_a_camera_lets_its_failures_be_forgotten(desk: Desk, nobody: str) -> None:
+    wanted = desk.subscribe("d;1", stream(f"rtsp://{nobody}/cam"))
+    eventually(lambda: desk.redis.exists(desk.keys.backoff(wanted.source.cam)))
+
+    desk.unsubscribe("d;1")
+
+    eventually(lambda: not desk.redis.exists(desk.keys.backoff(wanted.source.cam)))

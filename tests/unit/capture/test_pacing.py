@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from capture.pacing import LONGEST_WAIT_S, Pacer, backoff
+from capture.pacing import LONGEST_WAIT_S, Pacer
+from contract.backoff import backoff
 
 
 def taken(pacer: Pacer, times_s: list[float]) -> list[float]:
